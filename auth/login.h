@@ -1,10 +1,13 @@
 // Login: decides whose request this is, from the Authorization header (Basic, Bearer).
 //
-// * A verified Basic login is remembered under a keyed hash (random key of this process) for 5 minutes or until the user's record changes, so that requests
+// * A verified Basic login is remembered under a keyed hash (random key of this process) for 5 minutes or
+// until the user's record changes, so that requests
 //   do not pay for crypt(3) each. Nothing that would show a password is kept.
-// * Failures are slowed per user and per address: the n-th failure in a row within a minute waits min(2^(n-1) * 100 ms, 5 s), and is logged
+// * Failures are slowed per user and per address: the n-th failure in a row within a minute waits min(2^(n-1)
+// * 100 ms, 5 s), and is logged
 //   without the password. An unknown user costs as much time as a wrong password.
-// * Bearer is [Global] AuthenticationToken (acts as root, spec/rpc.md §14.7) or a token of user_login (TokenStore).
+// * Bearer is [Global] AuthenticationToken (acts as root, spec/rpc.md §14.7) or a token of user_login
+// (TokenStore).
 //
 // Thread-safety: any thread. try_fast() never blocks; verify() runs crypt(3): a worker thread's business.
 #pragma once
@@ -26,10 +29,10 @@ namespace confd::auth {
 
 struct LoginOptions {
   std::chrono::seconds remember{300};
-  std::size_t remembered_logins = 1000;             // the oldest are dropped
+  std::size_t remembered_logins = 1000;  // the oldest are dropped
   std::chrono::milliseconds first_delay{100};
   std::chrono::milliseconds longest_delay{5000};
-  std::size_t tracked_failures = 10000;             // users and addresses; the oldest are dropped
+  std::size_t tracked_failures = 10000;  // users and addresses; the oldest are dropped
 };
 
 class Login {
@@ -41,9 +44,10 @@ class Login {
   std::optional<Identity> try_fast(const exaconf::Config& config, std::string_view authorization);
 
   struct Outcome {
-    std::optional<Identity> identity;       // nothing: refused
-    std::string reason;                     // for the log: "wrong password for alice", "no credentials", ...; never a password or token
-    std::chrono::milliseconds delay{0};     // answer a refusal only after this time
+    std::optional<Identity> identity;  // nothing: refused
+    std::string
+        reason;  // for the log: "wrong password for alice", "no credentials", ...; never a password or token
+    std::chrono::milliseconds delay{0};  // answer a refusal only after this time
   };
   // The whole check. `address` is the caller's, for slowing down.
   Outcome verify(const exaconf::Config& config, std::string_view authorization, std::string_view address);

@@ -1,8 +1,9 @@
 // TokenStore: bearer tokens of user_login: they expire (12 h), can be revoked, and are kept as SHA-256 only.
 //
-// On disk: <root>/spool/tokens.json (0600), rewritten whole with replace_file() at each issue and revoke; a crash keeps the old or the new list.
-// A token ends when its user is deleted, may no longer log in, or changes the password (the record's hash is part of the entry). Thread-safety: any thread;
-// lookup() takes a short lock and no I/O.
+// On disk: <root>/spool/tokens.json (0600), rewritten whole with replace_file() at each issue and revoke; a
+// crash keeps the old or the new list. A token ends when its user is deleted, may no longer log in, or
+// changes the password (the record's hash is part of the entry). Thread-safety: any thread; lookup() takes a
+// short lock and no I/O.
 #pragma once
 
 #include <chrono>
@@ -24,17 +25,18 @@ namespace confd::auth {
 class TokenStore {
  public:
   // A file that cannot be read or parsed is an Error (delete it to drop all tokens); an absent one is empty.
-  static base::Result<std::unique_ptr<TokenStore>> open(base::FileSystem& files, std::string path, base::Clock& clock,
-                                                        base::Random& random,
-                                                        std::chrono::seconds lifetime = std::chrono::hours(12));
+  static base::Result<std::unique_ptr<TokenStore>> open(
+      base::FileSystem& files, std::string path, base::Clock& clock, base::Random& random,
+      std::chrono::seconds lifetime = std::chrono::hours(12));
   struct Issued {
-    std::string token;                 // shown once
+    std::string token;  // shown once
     base::WallTime expires;
   };
   // At most 100 tokens a user; the oldest goes.
   base::Result<Issued> issue(const exaconf::User& user) EXCLUDES(mutex_);
   // The user name the token stands for.
-  std::optional<std::string> lookup(const exaconf::Config& config, std::string_view token) const EXCLUDES(mutex_);
+  std::optional<std::string> lookup(const exaconf::Config& config, std::string_view token) const
+      EXCLUDES(mutex_);
   // True when there was one.
   base::Result<bool> revoke(std::string_view token) EXCLUDES(mutex_);
 
@@ -44,7 +46,8 @@ class TokenStore {
     std::string user_record_hash;
     base::WallTime expires;
   };
-  TokenStore(base::FileSystem& files, std::string path, base::Clock& clock, base::Random& random, std::chrono::seconds lifetime);
+  TokenStore(base::FileSystem& files, std::string path, base::Clock& clock, base::Random& random,
+             std::chrono::seconds lifetime);
   base::Status save() REQUIRES_LOCK(mutex_);
 
   base::FileSystem& files_;
@@ -53,7 +56,7 @@ class TokenStore {
   base::Random& random_;
   const std::chrono::seconds lifetime_;
   mutable base::Mutex mutex_;
-  std::map<std::string, Entry, std::less<>> entries_ GUARDED_BY(mutex_);   // by hex SHA-256 of the token
+  std::map<std::string, Entry, std::less<>> entries_ GUARDED_BY(mutex_);  // by hex SHA-256 of the token
 };
 
 }  // namespace confd::auth

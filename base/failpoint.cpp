@@ -19,7 +19,8 @@ void failpoint(const char* name) {
   const std::size_t colon = wanted.rfind(':');
   if (wanted.compare(0, colon, name) != 0) return;
   static std::atomic<long> passes{0};
-  static const long count = colon == std::string::npos ? 1 : std::strtol(wanted.c_str() + colon + 1, nullptr, 10);
+  static const long count =
+      colon == std::string::npos ? 1 : std::strtol(wanted.c_str() + colon + 1, nullptr, 10);
   if (++passes >= count) ::kill(::getpid(), SIGKILL);
 }
 

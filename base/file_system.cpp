@@ -112,7 +112,8 @@ class SystemFileSystem : public FileSystem {
   Status make_directories(const std::string& path, std::uint32_t mode) override {
     for (std::size_t at = path.find('/', 1);; at = path.find('/', at + 1)) {
       const std::string part = path.substr(0, at);
-      if (::mkdir(part.c_str(), mode) != 0 && errno != EEXIST) return os_error("cannot make the folder", part);
+      if (::mkdir(part.c_str(), mode) != 0 && errno != EEXIST)
+        return os_error("cannot make the folder", part);
       if (at == std::string::npos) break;
     }
     struct stat st {};
@@ -173,8 +174,9 @@ FileSystem& system_file_system() {
 Status replace_file(FileSystem& files, const std::string& path, std::string_view text, std::uint32_t mode) {
   static std::atomic<unsigned> counter{0};
   const std::string folder = parent_directory(path);
-  const std::string temp = join_path(folder, "." + path.substr(path.rfind('/') + 1) + "." +
-                                                 std::to_string(::getpid()) + "." + std::to_string(++counter));
+  const std::string temp =
+      join_path(folder, "." + path.substr(path.rfind('/') + 1) + "." + std::to_string(::getpid()) + "." +
+                            std::to_string(++counter));
   auto file = files.create(temp, mode);
   if (!file) return file.error();
   Status done = (*file)->append(text);

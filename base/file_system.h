@@ -1,9 +1,9 @@
-// FileSystem: every file operation of confd goes through this, so that tests can fail any of them and cut the power
-// between any two (tests/support/fake_file_system.h).
+// FileSystem: every file operation of confd goes through this, so that tests can fail any of them and cut the
+// power between any two (tests/support/fake_file_system.h).
 //
-// Paths are absolute or relative UTF-8. Errors: Code::not_found for ENOENT, Code::exists for EEXIST, Code::io_error
-// otherwise; the text names operation, path and reason. Durability is said at each function: nothing is durable
-// before a sync. Thread-safety: any thread; one File belongs to one thread at a time.
+// Paths are absolute or relative UTF-8. Errors: Code::not_found for ENOENT, Code::exists for EEXIST,
+// Code::io_error otherwise; the text names operation, path and reason. Durability is said at each function:
+// nothing is durable before a sync. Thread-safety: any thread; one File belongs to one thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -27,10 +27,10 @@ class File {
 };
 
 struct FileStatus {
-  std::uint64_t size = 0;         // bytes
+  std::uint64_t size = 0;  // bytes
   std::uint64_t inode = 0;
-  std::int64_t modified_ns = 0;   // since the epoch
-  std::uint32_t mode = 0;         // permission bits
+  std::int64_t modified_ns = 0;  // since the epoch
+  std::uint32_t mode = 0;        // permission bits
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
   bool is_directory = false;
@@ -62,9 +62,9 @@ class FileSystem {
 // The operating system's.
 FileSystem& system_file_system();
 
-// Replaces `path` by `text` so that a crash leaves the old or the new content, whole: temp file beside it, sync, rename,
-// sync of the folder. Durable when it returns ok. After a failure the old content stands, or (when only the last step
-// failed) the new one.
+// Replaces `path` by `text` so that a crash leaves the old or the new content, whole: temp file beside it,
+// sync, rename, sync of the folder. Durable when it returns ok. After a failure the old content stands, or
+// (when only the last step failed) the new one.
 Status replace_file(FileSystem& files, const std::string& path, std::string_view text, std::uint32_t mode);
 
 // "a/b/c" -> "a/b", "c" -> ".".

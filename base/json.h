@@ -15,11 +15,12 @@ struct JsonLimits {
   std::size_t depth = 64;  // nested arrays and structs
 };
 
-// Whole text, RFC 8259, UTF-8. A duplicate member keeps the last value. Integers outside int64 become doubles.
-// Errors: Code::bad_parameter with the position.
+// Whole text, RFC 8259, UTF-8. A duplicate member keeps the last value. Integers outside int64 become
+// doubles. Errors: Code::bad_parameter with the position.
 Result<Value> parse_json(std::string_view text, const JsonLimits& limits = {});
 
-// One line, members in order, non-ASCII text as it is, no escaping beyond what RFC 8259 demands. Doubles round-trip.
+// One line, members in order, non-ASCII text as it is, no escaping beyond what RFC 8259 demands. Doubles
+// round-trip.
 std::string render_json(const Value& value);
 // Like Python's json.dumps(x, indent=2): empty containers stay `[]` and `{}`.
 std::string render_json_indented(const Value& value);

@@ -31,7 +31,8 @@ class CAPABILITY("mutex") Mutex {
   std::mutex mutex_;
 };
 
-// Holds the mutex for its life; unlock()/lock() release it for a while, for work that must not be done under it.
+// Holds the mutex for its life; unlock()/lock() release it for a while, for work that must not be done under
+// it.
 class SCOPED_CAPABILITY MutexLock {
  public:
   explicit MutexLock(Mutex& mutex) ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
@@ -54,7 +55,8 @@ class SCOPED_CAPABILITY MutexLock {
   bool held_ = true;
 };
 
-// Waits always have a deadline or are woken by stop(): call wait_until, or wait in a loop whose condition includes "stopping".
+// Waits always have a deadline or are woken by stop(): call wait_until, or wait in a loop whose condition
+// includes "stopping".
 class CondVar {
  public:
   void wait(Mutex& mutex) REQUIRES_LOCK(mutex) { condition_.wait(mutex); }

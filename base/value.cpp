@@ -24,9 +24,13 @@ Value& Struct::operator[](std::string_view name) {
   return members_.back().second;
 }
 
-void Struct::set(std::string_view name, Value value) { (*this)[name] = std::move(value); }
+void Struct::set(std::string_view name, Value value) {
+  (*this)[name] = std::move(value);
+}
 
-void Struct::append(std::string name, Value value) { members_.emplace_back(std::move(name), std::move(value)); }
+void Struct::append(std::string name, Value value) {
+  members_.emplace_back(std::move(name), std::move(value));
+}
 
 bool Struct::erase(std::string_view name) {
   auto it = std::find_if(members_.begin(), members_.end(), [&](const Member& m) { return m.first == name; });
@@ -35,9 +39,13 @@ bool Struct::erase(std::string_view name) {
   return true;
 }
 
-const Value* Value::find(std::string_view name) const { return is_struct() ? as_struct().find(name) : nullptr; }
+const Value* Value::find(std::string_view name) const {
+  return is_struct() ? as_struct().find(name) : nullptr;
+}
 
-bool operator==(const Value& a, const Value& b) { return a.data_ == b.data_; }
+bool operator==(const Value& a, const Value& b) {
+  return a.data_ == b.data_;
+}
 
 bool operator==(const Struct& a, const Struct& b) {
   if (a.size() != b.size()) return false;
@@ -50,13 +58,20 @@ bool operator==(const Struct& a, const Struct& b) {
 
 std::string_view type_name(Value::Type type) {
   switch (type) {
-    case Value::Type::null: return "null";
-    case Value::Type::boolean: return "bool";
-    case Value::Type::integer: return "int";
-    case Value::Type::real: return "double";
-    case Value::Type::string: return "string";
-    case Value::Type::array: return "array";
-    case Value::Type::structure: return "struct";
+    case Value::Type::null:
+      return "null";
+    case Value::Type::boolean:
+      return "bool";
+    case Value::Type::integer:
+      return "int";
+    case Value::Type::real:
+      return "double";
+    case Value::Type::string:
+      return "string";
+    case Value::Type::array:
+      return "array";
+    case Value::Type::structure:
+      return "struct";
   }
   return "value";
 }

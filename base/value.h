@@ -1,8 +1,9 @@
-// Value: the one data type that crosses every boundary: job parameters and results, XML-RPC, JSON, YAML, job files.
+// Value: the one data type that crosses every boundary: job parameters and results, XML-RPC, JSON, YAML, job
+// files.
 //
-// A tree of null, bool, 64-bit integer, double, UTF-8 string, array, struct. A struct keeps its members in order of
-// insertion (results go out in server order, spec/confd_client.md §3); names are unique. Copy is deep.
-// Thread-safety: a plain value.
+// A tree of null, bool, 64-bit integer, double, UTF-8 string, array, struct. A struct keeps its members in
+// order of insertion (results go out in server order, spec/confd_client.md §3); names are unique. Copy is
+// deep. Thread-safety: a plain value.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,8 @@ namespace confd::base {
 class Value;
 using Array = std::vector<Value>;
 
-// Members in order of insertion; look-up is linear, structs here are small. Big ones (thousands of members) are only walked.
+// Members in order of insertion; look-up is linear, structs here are small. Big ones (thousands of members)
+// are only walked.
 class Struct {
  public:
   using Member = std::pair<std::string, Value>;
@@ -53,18 +55,18 @@ class Value {
   enum class Type { null, boolean, integer, real, string, array, structure };
 
   Value() = default;
-  Value(std::nullptr_t) {}                                          // NOLINT: implicit on purpose, all of these
-  Value(bool b) : data_(b) {}                                       // NOLINT
-  Value(int n) : data_(static_cast<std::int64_t>(n)) {}             // NOLINT
-  Value(unsigned n) : data_(static_cast<std::int64_t>(n)) {}        // NOLINT
-  Value(long n) : data_(static_cast<std::int64_t>(n)) {}            // NOLINT
-  Value(long long n) : data_(static_cast<std::int64_t>(n)) {}       // NOLINT
-  Value(double d) : data_(d) {}                                     // NOLINT
-  Value(const char* s) : data_(std::string(s)) {}                   // NOLINT
-  Value(std::string_view s) : data_(std::string(s)) {}              // NOLINT
-  Value(std::string s) : data_(std::move(s)) {}                     // NOLINT
-  Value(Array a) : data_(std::move(a)) {}                           // NOLINT
-  Value(Struct s) : data_(std::move(s)) {}                          // NOLINT
+  Value(std::nullptr_t) {}                                     // NOLINT: implicit on purpose, all of these
+  Value(bool b) : data_(b) {}                                  // NOLINT
+  Value(int n) : data_(static_cast<std::int64_t>(n)) {}        // NOLINT
+  Value(unsigned n) : data_(static_cast<std::int64_t>(n)) {}   // NOLINT
+  Value(long n) : data_(static_cast<std::int64_t>(n)) {}       // NOLINT
+  Value(long long n) : data_(static_cast<std::int64_t>(n)) {}  // NOLINT
+  Value(double d) : data_(d) {}                                // NOLINT
+  Value(const char* s) : data_(std::string(s)) {}              // NOLINT
+  Value(std::string_view s) : data_(std::string(s)) {}         // NOLINT
+  Value(std::string s) : data_(std::move(s)) {}                // NOLINT
+  Value(Array a) : data_(std::move(a)) {}                      // NOLINT
+  Value(Struct s) : data_(std::move(s)) {}                     // NOLINT
 
   Type type() const { return static_cast<Type>(data_.index()); }
   bool is_null() const { return type() == Type::null; }

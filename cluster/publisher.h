@@ -1,12 +1,16 @@
-// Publisher: makes transactions the revision in force; the only caller of exaconf::Store::commit(). One thread of its own.
+// Publisher: makes transactions the revision in force; the only caller of exaconf::Store::commit(). One
+// thread of its own.
 //
-// Group commit: all transactions waiting when it comes round share one write of the file, in order of arrival, while each gets its own revision number; the file
-// holds the last of them. A transaction whose edits no longer apply, or whose result is not valid, fails alone. Before the write, `before_write` of each
-// request tells its revision, so that the job record can be made durable first; one call of `sync_records` makes all of them durable.
-// Revision numbers given out are never used again in this process, nor after a restart below `first_free` (P6).
+// Group commit: all transactions waiting when it comes round share one write of the file, in order of
+// arrival, while each gets its own revision number; the file holds the last of them. A transaction whose
+// edits no longer apply, or whose result is not valid, fails alone. Before the write, `before_write` of each
+// request tells its revision, so that the job record can be made durable first; one call of `sync_records`
+// makes all of them durable. Revision numbers given out are never used again in this process, nor after a
+// restart below `first_free` (P6).
 //
 // It also looks for hand edits of the file (Store::poll) every 500 ms.
-// Thread-safety: publish() from any thread; callbacks run on the publisher's thread and must not block for long.
+// Thread-safety: publish() from any thread; callbacks run on the publisher's thread and must not block for
+// long.
 #pragma once
 
 #include <cstdint>
@@ -23,29 +27,29 @@
 namespace confd::cluster {
 
 struct Publication {
-  std::int64_t base_revision = 0;   // the revision it was applied to
-  std::int64_t revision = 0;        // the one it became
-  std::string checksum;             // of that revision
-  base::Value diff;                 // against base_revision
+  std::int64_t base_revision = 0;  // the revision it was applied to
+  std::int64_t revision = 0;       // the one it became
+  std::string checksum;            // of that revision
+  base::Value diff;                // against base_revision
 };
 
 struct PublishRequest {
   exaconf::Transaction transaction;
-  std::function<void(const Publication&)> before_write;                // queue the record
-  std::function<void(base::Result<Publication>)> done;                 // published and durable, or why not
+  std::function<void(const Publication&)> before_write;  // queue the record
+  std::function<void(base::Result<Publication>)> done;   // published and durable, or why not
 };
 
 class Publisher {
  public:
-  // `sync_records`: blocks until all records queued by before_write are durable. `on_edit`: a hand edit was taken or refused.
-  // `on_revision`: after each visible change, with the new revision.
+  // `sync_records`: blocks until all records queued by before_write are durable. `on_edit`: a hand edit was
+  // taken or refused. `on_revision`: after each visible change, with the new revision.
   struct Hooks {
     std::function<base::Status()> sync_records;
     std::function<void(const exaconf::Store::Edit&)> on_edit;
     std::function<void(exaconf::ConfigPtr)> on_revision;
   };
   Publisher(exaconf::Store& store, std::int64_t first_free, Hooks hooks);
-  ~Publisher();   // publishes what waits, then ends
+  ~Publisher();  // publishes what waits, then ends
 
   void publish(PublishRequest request) EXCLUDES(mutex_);
   exaconf::ConfigPtr current() const { return store_.current(); }
@@ -56,7 +60,7 @@ class Publisher {
 
   exaconf::Store& store_;
   const Hooks hooks_;
-  std::int64_t next_revision_;   // publisher thread only
+  std::int64_t next_revision_;  // publisher thread only
   base::Mutex mutex_;
   base::CondVar wake_;
   std::vector<PublishRequest> waiting_ GUARDED_BY(mutex_);

@@ -1,4 +1,5 @@
-// Config: one immutable, valid revision of EXAConf with typed look-ups. Readers hold a shared_ptr<const Config> and never lock.
+// Config: one immutable, valid revision of EXAConf with typed look-ups. Readers hold a shared_ptr<const
+// Config> and never lock.
 //
 // Built from text by load(); a text that is not valid makes no Config. Thread-safety: immutable.
 #pragma once
@@ -25,35 +26,37 @@ struct Group {
 struct User {
   std::string name;
   std::int64_t id = 0;
-  std::string group;                          // primary, by name
+  std::string group;  // primary, by name
   std::vector<std::string> additional_groups;
   std::vector<std::string> authorized_keys;
   bool login_enabled = false;
-  std::string passwd;                         // crypt(3) text; empty or "*" = no password login. Never logged.
+  std::string passwd;  // crypt(3) text; empty or "*" = no password login. Never logged.
 };
 
 struct Node {
   int id = 0;
   std::string name;
-  std::string private_net;    // "127.0.0.11/24"
-  std::string private_ip;     // without prefix
-  std::string public_net;     // empty when none
+  std::string private_net;  // "127.0.0.11/24"
+  std::string private_ip;   // without prefix
+  std::string public_net;   // empty when none
   std::string public_ip;
   std::string uuid;
-  std::string state;          // "" or "suspended", lower case
+  std::string state;  // "" or "suspended", lower case
   int affinity = 0;
 };
 
 class Config {
  public:
-  // Parses, checks integrity (stored checksum) and validates; Checksum = COMMIT, NONE, DISABLED as in spec §4 are accepted as they are (the
-  // Store commits). Errors: Code::invalid_config; all problems are in the text, the first with its line.
+  // Parses, checks integrity (stored checksum) and validates; Checksum = COMMIT, NONE, DISABLED as in spec §4
+  // are accepted as they are (the Store commits). Errors: Code::invalid_config; all problems are in the text,
+  // the first with its line.
   static base::Result<std::shared_ptr<const Config>> load(std::string_view text);
-  // The same for a Document that is known to be canonical (after a transaction); no integrity check, validation only.
+  // The same for a Document that is known to be canonical (after a transaction); no integrity check,
+  // validation only.
   static base::Result<std::shared_ptr<const Config>> from_document(Document document);
 
   const Document& document() const { return document_; }
-  const std::string& text() const { return text_; }          // canonical
+  const std::string& text() const { return text_; }  // canonical
   std::int64_t revision() const { return revision_; }
   const std::string& checksum() const { return checksum_; }  // the stored word
   // Value of [section] key, or nullptr. "None" and empty are returned as they are.
@@ -75,7 +78,7 @@ class Config {
   // Top-level section "Kind : id" in any spelling of blanks, or nullptr. An empty id finds plain sections.
   const Section* section(std::string_view kind, std::string_view id = {}) const;
 
-  int xmlrpc_port() const;   // [Global] XMLRPCPort, 443 when absent
+  int xmlrpc_port() const;  // [Global] XMLRPCPort, 443 when absent
 
  private:
   Config() = default;

@@ -1,4 +1,5 @@
-// The difference of two documents by section and key, for job records and `exaconf diff`. Thread-safety: pure functions.
+// The difference of two documents by section and key, for job records and `exaconf diff`. Thread-safety: pure
+// functions.
 #pragma once
 
 #include <optional>
@@ -11,8 +12,8 @@
 namespace confd::exaconf {
 
 struct Change {
-  std::string section;               // "Users/alice"; "" = before the first section
-  std::string key;                   // empty: the section itself came or went
+  std::string section;  // "Users/alice"; "" = before the first section
+  std::string key;      // empty: the section itself came or went
   std::optional<std::string> before;
   std::optional<std::string> after;
 };
@@ -21,7 +22,8 @@ struct Change {
 std::vector<Change> difference(const Document& before, const Document& after);
 // [{section, key, before, after}] with secrets masked as "***".
 base::Value render_changes(const std::vector<Change>& changes);
-// Keys whose values must not be shown: Passwd, ReadPasswd, WritePasswd, Password, SyncKey, AuthenticationToken, Credentials, *Hash(es), sasl_password ...
+// Keys whose values must not be shown: Passwd, ReadPasswd, WritePasswd, Password, SyncKey,
+// AuthenticationToken, Credentials, *Hash(es), sasl_password ...
 bool is_secret_key(std::string_view key);
 
 }  // namespace confd::exaconf

@@ -1,5 +1,5 @@
-// Document: the text of EXAConf as a tree that keeps comments, order and quoting, so that it is written back as ConfigObj would
-// (spec/exaconf.md §2, §3). The only place that knows the grammar.
+// Document: the text of EXAConf as a tree that keeps comments, order and quoting, so that it is written back
+// as ConfigObj would (spec/exaconf.md §2, §3). The only place that knows the grammar.
 //
 // A value type: copies are deep and independent. Thread-safety: a plain value.
 #pragma once
@@ -16,7 +16,7 @@
 namespace confd::exaconf {
 
 struct Problem {
-  std::size_t line = 0;   // 1-based; 0 = the file as a whole
+  std::size_t line = 0;  // 1-based; 0 = the file as a whole
   std::string text;
 };
 
@@ -29,23 +29,23 @@ Heading parse_heading(std::string_view name);
 
 struct Entry {
   std::string key;
-  std::string value;            // as ConfigObj gives it: trimmed, single/double quotes kept, triple quotes dropped
-  std::string raw_key;          // as written (quoted keys), for the canonical text
-  std::vector<std::string> comments;   // own lines before it
-  std::string inline_comment;          // from '#', or empty
-  std::size_t line = 0;                // where it was read; 0 = made by an edit
+  std::string value;    // as ConfigObj gives it: trimmed, single/double quotes kept, triple quotes dropped
+  std::string raw_key;  // as written (quoted keys), for the canonical text
+  std::vector<std::string> comments;  // own lines before it
+  std::string inline_comment;         // from '#', or empty
+  std::size_t line = 0;               // where it was read; 0 = made by an edit
 };
 
 struct Section {
-  std::string name;             // unquoted; the root has none
+  std::string name;  // unquoted; the root has none
   std::string raw_name;
   std::vector<std::string> comments;
   std::string inline_comment;
   std::size_t line = 0;
-  std::vector<Entry> entries;          // in order
-  std::vector<Section> sections;       // in order
+  std::vector<Entry> entries;     // in order
+  std::vector<Section> sections;  // in order
 
-  const std::string* find(std::string_view key) const;       // value, or nullptr
+  const std::string* find(std::string_view key) const;  // value, or nullptr
   std::string value_or(std::string_view key, std::string_view otherwise) const;
   Entry* entry(std::string_view key);
   const Entry* entry(std::string_view key) const;
@@ -64,7 +64,8 @@ class Document {
 
   // Canonical text (§3).
   std::string text() const;
-  // MD5 of the canonical text with Revision and Checksum replaced by PLACEHOLDER (§4), 32 lower-case hex digits.
+  // MD5 of the canonical text with Revision and Checksum replaced by PLACEHOLDER (§4), 32 lower-case hex
+  // digits.
   std::string checksum() const;
 
   Section root;
@@ -76,7 +77,7 @@ class Document {
 
 struct Document::Parsed {
   Document document;
-  std::vector<Problem> problems;   // empty = fine
+  std::vector<Problem> problems;  // empty = fine
 };
 
 }  // namespace confd::exaconf

@@ -1,9 +1,11 @@
-// Transaction: edits on a copy of one revision, kept as a list of operations so that they can be applied again to a newer revision when other
-// jobs published meanwhile (group commit). Nothing is visible before the Store or the publisher publishes it.
+// Transaction: edits on a copy of one revision, kept as a list of operations so that they can be applied
+// again to a newer revision when other jobs published meanwhile (group commit). Nothing is visible before the
+// Store or the publisher publishes it.
 //
-// Paths: `section` is a top-level name ("Global", "Users", "BucketFS : bfsdefault", found in any spelling of blanks); "Users/alice" addresses a
-// subsection. Values are checked at once: a newline or `#` is quoted where the format allows, refused where it does not; text must be UTF-8.
-// Every call throws nothing and returns an Error that names the path. Thread-safety: one thread at a time.
+// Paths: `section` is a top-level name ("Global", "Users", "BucketFS : bfsdefault", found in any spelling of
+// blanks); "Users/alice" addresses a subsection. Values are checked at once: a newline or `#` is quoted where
+// the format allows, refused where it does not; text must be UTF-8. Every call throws nothing and returns an
+// Error that names the path. Thread-safety: one thread at a time.
 #pragma once
 
 #include <functional>
@@ -37,10 +39,12 @@ class Transaction {
 
   bool changed() const { return !operations_.empty() && document_differs(); }
 
-  // The edits again on another base. Error: Code::conflict, naming the path that is no longer there (or is there already).
+  // The edits again on another base. Error: Code::conflict, naming the path that is no longer there (or is
+  // there already).
   base::Result<Transaction> rebased(ConfigPtr newer) const;
 
-  // What changed against the base, for the job record: [{section, key, old, new}], secrets masked (Passwd, *Passwd, SyncKey, tokens, ...).
+  // What changed against the base, for the job record: [{section, key, old, new}], secrets masked (Passwd,
+  // *Passwd, SyncKey, tokens, ...).
   base::Value diff() const;
 
  private:
@@ -57,8 +61,8 @@ class Transaction {
   std::vector<Operation> operations_;
 };
 
-// The document of a finished transaction as the next revision: Revision set, Checksum computed and stored (kept when DISABLED), validated
-// as a whole. Error: Code::invalid_config with all problems.
+// The document of a finished transaction as the next revision: Revision set, Checksum computed and stored
+// (kept when DISABLED), validated as a whole. Error: Code::invalid_config with all problems.
 base::Result<ConfigPtr> seal(Document document, std::int64_t revision);
 
 }  // namespace confd::exaconf

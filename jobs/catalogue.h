@@ -1,5 +1,5 @@
-// The catalogue: all jobs there are, families listed explicitly (self-registering statics in a static library are dropped by the linker).
-// Thread-safety: constants after the first call.
+// The catalogue: all jobs there are, families listed explicitly (self-registering statics in a static library
+// are dropped by the linker). Thread-safety: constants after the first call.
 #pragma once
 
 #include <string_view>

@@ -1,6 +1,8 @@
-// JobContext: all a handler sees: its parameters, EXAConf, the services it may use, the record of its commands, a stop token.
+// JobContext: all a handler sees: its parameters, EXAConf, the services it may use, the record of its
+// commands, a stop token.
 //
-// No globals. A handler runs on one worker thread and throws JobError to fail. Thread-safety: the worker's thread only.
+// No globals. A handler runs on one worker thread and throws JobError to fail. Thread-safety: the worker's
+// thread only.
 #pragma once
 
 #include <functional>
@@ -24,7 +26,7 @@ namespace confd::jobs {
 
 struct JobError {
   base::Code code = base::Code::job_error;
-  std::string text;   // names the thing, the reason and the way out
+  std::string text;  // names the thing, the reason and the way out
 };
 
 // Throws JobError from a Result's Error.
@@ -48,19 +50,24 @@ struct JobServices {
 
 // One command of a job, as the job file shows it.
 struct CommandRecord {
-  std::string name;           // node operation or program
+  std::string name;  // node operation or program
   int node = 0;
-  base::Value arguments;      // secrets masked
+  base::Value arguments;  // secrets masked
   base::WallTime started, ended;
-  int exit = 0;               // 0 = done; else the result code
-  base::Value output;         // result, or the error's text
+  int exit = 0;        // 0 = done; else the result code
+  base::Value output;  // result, or the error's text
 };
 
 class JobContext {
  public:
-  JobContext(const base::Struct& params, const auth::Identity& caller, exaconf::ConfigPtr config, JobServices& services, std::stop_token stop,
-             bool dry_run = false)
-      : params_(params), caller_(caller), config_(std::move(config)), services_(services), stop_(std::move(stop)), dry_run_(dry_run) {}
+  JobContext(const base::Struct& params, const auth::Identity& caller, exaconf::ConfigPtr config,
+             JobServices& services, std::stop_token stop, bool dry_run = false)
+      : params_(params),
+        caller_(caller),
+        config_(std::move(config)),
+        services_(services),
+        stop_(std::move(stop)),
+        dry_run_(dry_run) {}
 
   const base::Struct& params() const { return params_; }
   // The value as given (types are already right), or nullptr.

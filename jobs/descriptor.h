@@ -1,5 +1,6 @@
-// JobDescriptor: a job as data. One constant beside its function, in a family file; job_list, job_desc, job_help, parameter checks, substitutes,
-// permissions, docs/jobs.md and shell completion all come from it. Facts: spec/jobs/*.yaml.
+// JobDescriptor: a job as data. One constant beside its function, in a family file; job_list, job_desc,
+// job_help, parameter checks, substitutes, permissions, docs/jobs.md and shell completion all come from it.
+// Facts: spec/jobs/*.yaml.
 //
 // Thread-safety: constants.
 #pragma once
@@ -19,8 +20,9 @@ class JobContext;
 
 enum class JobKind { read, modify };
 
-// Types a parameter accepts, as a set: kString | kInt. A number given as text is taken where kInt is asked ("several jobs take numbers as strings", spec/rpc.md §4), a number
-// is taken as text where only kString is asked; a bool never stands for a number. Text "true"/"false"... is not a bool.
+// Types a parameter accepts, as a set: kString | kInt. A number given as text is taken where kInt is asked
+// ("several jobs take numbers as strings", spec/rpc.md §4), a number is taken as text where only kString is
+// asked; a bool never stands for a number. Text "true"/"false"... is not a bool.
 enum TypeSet : unsigned { kString = 1, kInt = 2, kBool = 4, kList = 8, kDict = 16, kReal = 32 };
 
 enum class Completion { none, job, user, group, database, volume, node, bucketfs };
@@ -29,10 +31,11 @@ struct Param {
   std::string_view name;
   unsigned types = kString;
   std::string_view help;
-  std::string_view default_text = {};    // shown in help only; the handler applies it through JobContext::param_or
-  std::span<const std::string_view> choices = {};   // allowed texts, empty = any
+  std::string_view default_text =
+      {};  // shown in help only; the handler applies it through JobContext::param_or
+  std::span<const std::string_view> choices = {};  // allowed texts, empty = any
   Completion completion = Completion::none;
-  bool secret = false;                   // masked in records and logs
+  bool secret = false;  // masked in records and logs
 };
 
 // `name` may be given as one of `instead` (user_info: username <-> userid).
@@ -43,35 +46,38 @@ struct Substitute {
 
 struct JobDescriptor {
   std::string_view name;
-  std::string_view help;                 // one line
-  std::string_view long_help = {};       // Markdown, optional
+  std::string_view help;            // one line
+  std::string_view long_help = {};  // Markdown, optional
   JobKind kind = JobKind::read;
   std::span<const Param> mandatory = {};
   std::span<const Param> optional = {};
   std::span<const Substitute> substitutes = {};
-  std::span<const std::string_view> users = {};    // allowed_users
-  std::span<const std::string_view> groups = {};   // allowed_groups
-  std::span<const std::string_view> examples = {}; // each a JSON text of `params`
-  std::string_view returns = {};         // what result_output holds, for docs; empty = no output
+  std::span<const std::string_view> users = {};     // allowed_users
+  std::span<const std::string_view> groups = {};    // allowed_groups
+  std::span<const std::string_view> examples = {};  // each a JSON text of `params`
+  std::string_view returns = {};                    // what result_output holds, for docs; empty = no output
   // Locks the job needs, sorted by the scheduler. Parameters are checked before.
   std::vector<Lock> (*locks)(const base::Struct& params) = nullptr;
   // May look, changes nothing, may run again (dry run, retries). Throws JobError.
   void (*check)(JobContext& context) = nullptr;
-  // Does it. Edits of EXAConf go to context.transaction(); the scheduler publishes them afterwards. An absent result means no result_output.
+  // Does it. Edits of EXAConf go to context.transaction(); the scheduler publishes them afterwards. An absent
+  // result means no result_output.
   std::optional<base::Value> (*execute)(JobContext& context) = nullptr;
-  // Everything the job does is in its transaction: a dry run then executes it and shows the difference without publishing.
+  // Everything the job does is in its transaction: a dry run then executes it and shows the difference
+  // without publishing.
   bool config_only = false;
 };
 
 // Parameters as the handler sees them: names resolved through substitutes, types converted.
 struct CheckedParams {
   base::Struct params;
-  std::vector<std::string> warnings;     // unknown parameters: accepted, noted in the job file
+  std::vector<std::string> warnings;  // unknown parameters: accepted, noted in the job file
 };
 // Errors: Code::bad_parameter naming the parameter, what came and what is wanted.
 base::Result<CheckedParams> check_params(const JobDescriptor& job, const base::Value& given);
 
-// The parameters with secret ones (declared, or named like passwords, keys, tokens; URLs with credentials) as "***", for records and logs.
+// The parameters with secret ones (declared, or named like passwords, keys, tokens; URLs with credentials) as
+// "***", for records and logs.
 base::Struct mask_secrets(const JobDescriptor* job, const base::Struct& params);
 
 }  // namespace confd::jobs

@@ -1,4 +1,5 @@
-// Locks of jobs: node < device < volume < database < account < config; names sorted inside a level (design.md §4).
+// Locks of jobs: node < device < volume < database < account < config; names sorted inside a level (design.md
+// §4).
 //
 // The config level is the publisher's own and never named here. Thread-safety: a plain value.
 #pragma once
@@ -12,8 +13,8 @@ enum class LockLevel { node, device, volume, database, service, account };
 
 struct Lock {
   LockLevel level = LockLevel::node;
-  std::string name;      // "alice"; "*" = all of that level
-  bool shared = false;   // readers of the same thing may run together
+  std::string name;     // "alice"; "*" = all of that level
+  bool shared = false;  // readers of the same thing may run together
   friend auto operator<=>(const Lock&, const Lock&) = default;
 };
 

@@ -1,5 +1,5 @@
-// HttpClient: a small blocking HTTP/1.1 client, for confd_client over the local socket. One connection, kept alive between calls.
-// Thread-safety: one thread at a time.
+// HttpClient: a small blocking HTTP/1.1 client, for confd_client over the local socket. One connection, kept
+// alive between calls. Thread-safety: one thread at a time.
 #pragma once
 
 #include <chrono>
@@ -20,8 +20,8 @@ class HttpClient {
   HttpClient& operator=(HttpClient&&) noexcept;
   ~HttpClient();
 
-  // Sends and waits for the whole answer (gzip is not asked for). Without a deadline it waits as long as the job runs.
-  // Errors: Code::node_unreachable (connection lost), Code::timeout.
+  // Sends and waits for the whole answer (gzip is not asked for). Without a deadline it waits as long as the
+  // job runs. Errors: Code::node_unreachable (connection lost), Code::timeout.
   base::Result<HttpResponse> call(const HttpRequest& request,
                                   std::optional<std::chrono::milliseconds> deadline = std::nullopt);
 

@@ -1,5 +1,5 @@
-// HttpRequest, HttpResponse: what the server hands to the routes and gets back. No Boost here, so routes are pure functions to
-// test. Thread-safety: plain values.
+// HttpRequest, HttpResponse: what the server hands to the routes and gets back. No Boost here, so routes are
+// pure functions to test. Thread-safety: plain values.
 #pragma once
 
 #include <cstdint>
@@ -21,13 +21,13 @@ struct PeerCredentials {
 };
 
 struct HttpRequest {
-  std::string method;   // "POST", upper case as sent
-  std::string target;   // path and query, undecoded: "/master?info_type=name"
-  Headers headers;      // names as sent
-  std::string body;     // decoded (chunked undone); empty while only the header is known
-  std::string remote_address;            // "127.0.0.1"; "local" for a local socket
-  std::optional<PeerCredentials> peer;   // local socket only
-  std::string client_subject;            // subject of a verified client certificate, else empty
+  std::string method;                   // "POST", upper case as sent
+  std::string target;                   // path and query, undecoded: "/master?info_type=name"
+  Headers headers;                      // names as sent
+  std::string body;                     // decoded (chunked undone); empty while only the header is known
+  std::string remote_address;           // "127.0.0.1"; "local" for a local socket
+  std::optional<PeerCredentials> peer;  // local socket only
+  std::string client_subject;           // subject of a verified client certificate, else empty
 
   // First header of that name, any case; nullptr when absent.
   const std::string* header(std::string_view name) const;
@@ -39,9 +39,9 @@ struct HttpRequest {
 
 struct HttpResponse {
   unsigned status = 200;
-  Headers headers;      // Content-Length, Date, Connection are the server's business
+  Headers headers;  // Content-Length, Date, Connection are the server's business
   std::string body;
-  bool close = false;   // end the connection after this answer
+  bool close = false;  // end the connection after this answer
 };
 
 // "Unauthorized" for 401 and so on.

@@ -1,12 +1,14 @@
-// HttpServer: HTTP/1.1 over TLS (TCP) and in clear over a local socket; keep-alive, pipelining, chunked requests, gzip answers,
-// Server-Sent Events. It knows nothing of jobs.
+// HttpServer: HTTP/1.1 over TLS (TCP) and in clear over a local socket; keep-alive, pipelining, chunked
+// requests, gzip answers, Server-Sent Events. It knows nothing of jobs.
 //
-// Order of one request: header read -> HttpHandler::on_header decides (limit of the body, or an answer right away) -> body read
-// -> HttpHandler::on_request -> one answer. Answers may come from any thread, later; a connection that waits for its answer has no
-// deadline (job_exec lasts minutes). Answers to pipelined requests keep their order.
+// Order of one request: header read -> HttpHandler::on_header decides (limit of the body, or an answer right
+// away) -> body read
+// -> HttpHandler::on_request -> one answer. Answers may come from any thread, later; a connection that waits
+// for its answer has no deadline (job_exec lasts minutes). Answers to pipelined requests keep their order.
 //
-// Threads: `threads` event loops of its own; each connection lives on one of them and its handler calls happen there, so a handler
-// must not block. Limits and deadlines are Options. Every refusal is a status the client can read: 400, 408, 413, 431, 503.
+// Threads: `threads` event loops of its own; each connection lives on one of them and its handler calls
+// happen there, so a handler must not block. Limits and deadlines are Options. Every refusal is a status the
+// client can read: 400, 408, 413, 431, 503.
 #pragma once
 
 #include <chrono>
@@ -23,8 +25,8 @@
 
 namespace confd::rpc {
 
-// The right to answer one request; copies share it. The first answer counts, later ones are dropped; so is one whose client has gone.
-// Dropping the last copy without an answer sends 500. Thread-safety: any thread.
+// The right to answer one request; copies share it. The first answer counts, later ones are dropped; so is
+// one whose client has gone. Dropping the last copy without an answer sends 500. Thread-safety: any thread.
 class Responder {
  public:
   class Exchange;
@@ -32,8 +34,8 @@ class Responder {
 
   void send(HttpResponse response) const;
 
-  // Starts a Server-Sent-Events answer (200, text/event-stream); chunks follow through the returned stream. `on_closed` runs once, on the
-  // connection's loop, when the client goes or the server stops.
+  // Starts a Server-Sent-Events answer (200, text/event-stream); chunks follow through the returned stream.
+  // `on_closed` runs once, on the connection's loop, when the client goes or the server stops.
   std::shared_ptr<class EventStream> begin_events(std::function<void()> on_closed) const;
 
   // Runs once, on the connection's loop, if the client goes away before it has been answered.
@@ -56,8 +58,8 @@ class EventStream {
 struct HeaderDecision {
   // Read a body of at most this many bytes, then call on_request. A longer one is refused with 413.
   std::uint64_t body_limit = 0;
-  // Or answer now; a body of up to `drain_limit` bytes is read and dropped so that the connection can be kept, else it is closed
-  // after the answer (with a lingering close, so that the client can still read it).
+  // Or answer now; a body of up to `drain_limit` bytes is read and dropped so that the connection can be
+  // kept, else it is closed after the answer (with a lingering close, so that the client can still read it).
   std::optional<HttpResponse> answer;
   // Handed to on_request unchanged: who the caller is, found out once.
   std::shared_ptr<void> context;
@@ -73,30 +75,31 @@ class HttpHandler {
 
 struct HttpServerOptions {
   struct Endpoint {
-    std::string address;        // "127.0.0.11", "::1"
-    std::uint16_t port = 0;     // 0 = any free one, see HttpServer::ports()
+    std::string address;     // "127.0.0.11", "::1"
+    std::uint16_t port = 0;  // 0 = any free one, see HttpServer::ports()
   };
   std::vector<Endpoint> tls_endpoints;
-  std::string local_socket;               // path, made with mode 0666 (the kernel says who calls); empty = none
+  std::string local_socket;  // path, made with mode 0666 (the kernel says who calls); empty = none
   unsigned threads = 2;
   std::size_t header_limit = 8 * 1024;    // bytes, request line included; beyond it 431
   std::uint64_t drain_limit = 64 * 1024;  // bytes of body read and dropped after an early answer
-  std::uint64_t buffered_limit = 256u << 20;   // bytes of bodies held at once over all connections; beyond it 503
-  std::size_t connection_limit = 4096;         // beyond it a new connection is closed at once
+  std::uint64_t buffered_limit = 256u
+                                 << 20;  // bytes of bodies held at once over all connections; beyond it 503
+  std::size_t connection_limit = 4096;   // beyond it a new connection is closed at once
   std::size_t connections_per_address = 3000;
   std::chrono::seconds handshake_deadline{10};
-  std::chrono::seconds header_deadline{15};    // from the first byte of a request to its last header
-  std::chrono::seconds body_deadline{60};      // without progress
-  std::chrono::seconds write_deadline{60};     // without progress
-  std::chrono::seconds idle_deadline{1800};    // between requests
-  std::size_t gzip_minimum = 1400;             // bytes; smaller answers are not worth it
+  std::chrono::seconds header_deadline{15};  // from the first byte of a request to its last header
+  std::chrono::seconds body_deadline{60};    // without progress
+  std::chrono::seconds write_deadline{60};   // without progress
+  std::chrono::seconds idle_deadline{1800};  // between requests
+  std::size_t gzip_minimum = 1400;           // bytes; smaller answers are not worth it
 };
 
 struct HttpServerCounters {
-  std::uint64_t connections = 0;      // open now
-  std::uint64_t accepted = 0;         // since start
+  std::uint64_t connections = 0;  // open now
+  std::uint64_t accepted = 0;     // since start
   std::uint64_t requests = 0;
-  std::uint64_t buffered_bytes = 0;   // bodies held now
+  std::uint64_t buffered_bytes = 0;  // bodies held now
 };
 
 class HttpServer {
@@ -107,7 +110,8 @@ class HttpServer {
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
-  // Binds everything, then starts the loops. Error: the address, the reason and what to do. Nothing listens after an error.
+  // Binds everything, then starts the loops. Error: the address, the reason and what to do. Nothing listens
+  // after an error.
   base::Status start();
   // Stops accepting; connections that wait for an answer get it, idle ones are closed.
   void stop_accepting();

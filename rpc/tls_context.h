@@ -1,6 +1,7 @@
 // TlsContext: certificate, key and policy of the listener, replaceable while connections run.
 //
-// New connections take the current one; those that stand keep theirs. TLS 1.2 and 1.3 only. Thread-safety: any thread.
+// New connections take the current one; those that stand keep theirs. TLS 1.2 and 1.3 only. Thread-safety:
+// any thread.
 #pragma once
 
 #include <memory>
@@ -14,10 +15,11 @@ typedef struct ssl_ctx_st SSL_CTX;
 namespace confd::rpc {
 
 struct TlsSettings {
-  enum class Verify { none, optional, required };   // EXAConf [SSL] CertVerify, for certificates of clients
+  enum class Verify { none, optional, required };  // EXAConf [SSL] CertVerify, for certificates of clients
   std::string certificate_chain_pem;
   std::string private_key_pem;
-  std::string authorities_pem;        // against which certificates of clients are checked; may be empty with Verify::none
+  std::string
+      authorities_pem;  // against which certificates of clients are checked; may be empty with Verify::none
   Verify verify = Verify::none;
 };
 

@@ -1,8 +1,9 @@
-// XML-RPC calls and answers as Python 2.7 xmlrpclib and Python 3 xmlrpc.client speak them (spec/rpc.md §6). pugixml underneath.
+// XML-RPC calls and answers as Python 2.7 xmlrpclib and Python 3 xmlrpc.client speak them (spec/rpc.md §6).
+// pugixml underneath.
 //
-// Refused: DTDs and entities beyond the five predefined ones (no entity bombs), nesting and sizes beyond XmlRpcLimits, values that are not
-// UTF-8. base64 and dateTime.iso8601 arrive as strings (decoded bytes; the text). ex:nil, i1..i8, and values without a type tag are read.
-// Thread-safety: pure functions.
+// Refused: DTDs and entities beyond the five predefined ones (no entity bombs), nesting and sizes beyond
+// XmlRpcLimits, values that are not UTF-8. base64 and dateTime.iso8601 arrive as strings (decoded bytes; the
+// text). ex:nil, i1..i8, and values without a type tag are read. Thread-safety: pure functions.
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
-// JobId: `<node id of the master that took it>.<counter>`, decimal, unpadded (spec/rpc.md §9). Thread-safety: a plain value.
+// JobId: `<node id of the master that took it>.<counter>`, decimal, unpadded (spec/rpc.md §9). Thread-safety:
+// a plain value.
 #pragma once
 
 #include <compare>

@@ -1,7 +1,9 @@
-// The planner: which queued jobs may start now. A pure function of queue, held locks and limits; the scheduler is a thin shell around it.
+// The planner: which queued jobs may start now. A pure function of queue, held locks and limits; the
+// scheduler is a thin shell around it.
 //
-// Jobs start in order of submission. A job whose lock is held waits, and holds back later jobs that want a conflicting lock (no overtaking on the same thing, so nobody
-// starves); others pass. Read jobs take no locks, have their own limit, and never wait for modify jobs. Thread-safety: pure.
+// Jobs start in order of submission. A job whose lock is held waits, and holds back later jobs that want a
+// conflicting lock (no overtaking on the same thing, so nobody starves); others pass. Read jobs take no
+// locks, have their own limit, and never wait for modify jobs. Thread-safety: pure.
 #pragma once
 
 #include <cstddef>
@@ -38,11 +40,11 @@ struct PlannerLimits {
 
 struct Plan {
   struct Waiting {
-    std::size_t index;       // into the queue
-    JobId for_job;           // who holds the lock; {} = a limit
-    std::string reason;      // "account:alice held by 11.4", "16 modify jobs run already"
+    std::size_t index;   // into the queue
+    JobId for_job;       // who holds the lock; {} = a limit
+    std::string reason;  // "account:alice held by 11.4", "16 modify jobs run already"
   };
-  std::vector<std::size_t> start;     // indices into the queue, in order
+  std::vector<std::size_t> start;  // indices into the queue, in order
   std::vector<Waiting> waiting;
 };
 

@@ -1,5 +1,6 @@
-// JobRecord: all there is to know about one job, and its three forms: journal line (JSON), job file (YAML), job_info (Value).
-// Items: spec/rpc.md §9. Secrets are masked before they get in here. Thread-safety: a plain value.
+// JobRecord: all there is to know about one job, and its three forms: journal line (JSON), job file (YAML),
+// job_info (Value). Items: spec/rpc.md §9. Secrets are masked before they get in here. Thread-safety: a plain
+// value.
 #pragma once
 
 #include <optional>
@@ -15,26 +16,27 @@
 
 namespace confd::scheduler {
 
-// Stages only move forward. `finished` is the last of a read job, of a failed one and of a dry run; `committed` of a modify job that succeeded.
+// Stages only move forward. `finished` is the last of a read job, of a failed one and of a dry run;
+// `committed` of a modify job that succeeded.
 enum class Stage { submitted, scheduled, executed, finished, committed };
 std::string_view stage_name(Stage stage);
 std::optional<Stage> parse_stage(std::string_view name);
 
 struct JobRecord {
   JobId id;
-  std::string job;                       // its name: the "intent" says what with: "user_create"
+  std::string job;  // its name: the "intent" says what with: "user_create"
   jobs::JobKind kind = jobs::JobKind::read;
   std::string user;
-  std::string login;                     // "basic", "token", "cluster-token", "local"
+  std::string login;  // "basic", "token", "cluster-token", "local"
   bool dry_run = false;
   bool is_volatile = false;
-  bool waited = false;                   // job_exec: nobody knows the id before the end
-  base::Struct params;                   // masked
-  base::Struct request;                  // {method, path, remote, protocol, user_agent}
+  bool waited = false;   // job_exec: nobody knows the id before the end
+  base::Struct params;   // masked
+  base::Struct request;  // {method, path, remote, protocol, user_agent}
   Stage stage = Stage::submitted;
-  base::WallTime times[5] = {};          // per stage; 0 = not reached
-  std::vector<std::string> locks;        // "account:alice"
-  std::string scheduling_info;           // "started at once", "waited 3 ms for account:alice (11.4)"
+  base::WallTime times[5] = {};    // per stage; 0 = not reached
+  std::vector<std::string> locks;  // "account:alice"
+  std::string scheduling_info;     // "started at once", "waited 3 ms for account:alice (11.4)"
   std::string progress;
   std::optional<int> percent;
   std::vector<jobs::CommandRecord> commands;
@@ -43,10 +45,10 @@ struct JobRecord {
   std::optional<std::int64_t> revision;  // set before EXAConf is written; counts once the stage is committed
   std::string revision_checksum;
   base::Value diff;
-  bool ended = false;                    // has a result
+  bool ended = false;  // has a result
   base::Code code = base::Code::ok;
-  std::string text = "Success";          // result_desc
-  std::optional<base::Value> output;     // result_output
+  std::string text = "Success";       // result_desc
+  std::optional<base::Value> output;  // result_output
 
   base::WallTime time(Stage s) const { return times[static_cast<int>(s)]; }
 };
