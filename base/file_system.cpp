@@ -129,6 +129,13 @@ class SystemFileSystem : public FileSystem {
     return {};
   }
 
+  Status sync_everything(const std::string& path) override {
+    Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (fd.get() < 0) return os_error("cannot open", path);
+    if (::syncfs(fd.get()) != 0) return os_error("cannot sync the file system of", path);
+    return {};
+  }
+
   Result<std::vector<std::string>> list(const std::string& path) override {
     DIR* dir = ::opendir(path.c_str());
     if (!dir) return os_error("cannot list", path);

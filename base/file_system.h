@@ -54,6 +54,9 @@ class FileSystem {
   virtual Status make_directories(const std::string& path, std::uint32_t mode) = 0;
   // Makes names made, renamed or removed in this folder durable.
   virtual Status sync_directory(const std::string& path) = 0;
+  // Makes everything written so far on the file system that holds `path` durable, contents and names
+  // (syncfs). Costs a while; for checkpoints.
+  virtual Status sync_everything(const std::string& path) = 0;
   // Names in the folder, sorted, without "." and "..".
   virtual Result<std::vector<std::string>> list(const std::string& path) = 0;
   virtual Result<FileStatus> status(const std::string& path) = 0;

@@ -163,6 +163,14 @@ Status FakeFileSystem::sync_directory(const std::string& path) {
   return {};
 }
 
+Status FakeFileSystem::sync_everything(const std::string& path) {
+  MutexLock lock(mutex_);
+  if (Status ok = step("cannot sync the file system of " + path); !ok) return ok;
+  for (const auto& [name, inode] : names_) inode->durable = inode->content;
+  durable_names_ = names_;
+  return {};
+}
+
 Result<std::vector<std::string>> FakeFileSystem::list(const std::string& path) {
   MutexLock lock(mutex_);
   if (!folders_.count(path))

@@ -27,6 +27,7 @@ class FakeFileSystem : public base::FileSystem {
   base::Status change_owner(const std::string& path, std::uint32_t uid, std::uint32_t gid) override;
   base::Status make_directories(const std::string& path, std::uint32_t mode) override;
   base::Status sync_directory(const std::string& path) override;
+  base::Status sync_everything(const std::string& path) override;
   base::Result<std::vector<std::string>> list(const std::string& path) override;
   base::Result<base::FileStatus> status(const std::string& path) override;
 
