@@ -44,6 +44,13 @@ struct Substitute {
   std::span<const std::string_view> instead;
 };
 
+// A name that published examples use for `name` without declaring it (log_collect: end_time = stop_time):
+// taken without a warning, shown nowhere.
+struct Alias {
+  std::string_view name;
+  std::string_view alias;
+};
+
 struct JobDescriptor {
   std::string_view name;
   std::string_view help;            // one line
@@ -52,6 +59,7 @@ struct JobDescriptor {
   std::span<const Param> mandatory = {};
   std::span<const Param> optional = {};
   std::span<const Substitute> substitutes = {};
+  std::span<const Alias> aliases = {};
   std::span<const std::string_view> users = {};     // allowed_users
   std::span<const std::string_view> groups = {};    // allowed_groups
   std::span<const std::string_view> examples = {};  // each a JSON text of `params`
@@ -68,7 +76,8 @@ struct JobDescriptor {
   bool config_only = false;
 };
 
-// Parameters as the handler sees them: names resolved through substitutes, types converted.
+// Parameters as the handler sees them: declared ones only, aliases resolved, types converted, null = not
+// given. A mandatory one may be absent when one of its substitutes is there.
 struct CheckedParams {
   base::Struct params;
   std::vector<std::string> warnings;  // unknown parameters: accepted, noted in the job file

@@ -1,0 +1,52 @@
+#include "jobs/permission.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace confd::jobs {
+namespace {
+
+bool for_everybody(const JobDescriptor& job) {
+  return std::find(job.users.begin(), job.users.end(), kSelf) != job.users.end();
+}
+
+bool listed(const JobDescriptor& job, const auth::Identity& who) {
+  // A user named "_self" can't be made; should a hand-edited EXAConf have one, the word still is none.
+  std::vector<std::string_view> users;
+  for (const std::string_view user : job.users)
+    if (user != kSelf) users.push_back(user);
+  return auth::permitted(who, users, {job.groups.begin(), job.groups.end()});
+}
+
+std::string who_may(const JobDescriptor& job) {
+  std::vector<std::string> users, groups;
+  for (const std::string_view user : job.users)
+    users.emplace_back(user == kSelf ? "the user concerned" : user);
+  for (const std::string_view group : job.groups) groups.emplace_back(group);
+  std::string text;
+  if (!users.empty()) text += base::join(users, ", ");
+  if (!users.empty() && !groups.empty()) text += " and ";
+  if (!groups.empty())
+    text += "members of the group" + std::string(groups.size() > 1 ? "s " : " ") + base::join(groups, ", ");
+  return text.empty() ? "nobody" : text;
+}
+
+}  // namespace
+
+base::Status check_permission(const JobDescriptor& job, const auth::Identity& who,
+                              const base::Struct& params) {
+  if (listed(job, who)) return {};
+  if (for_everybody(job)) {
+    const base::Value* name = params.find("username");
+    if (name != nullptr && name->is_string() && name->as_string() == who.user) return {};
+  }
+  return base::Error{base::Code::forbidden, "user '" + who.user + "' may not run '" + std::string(job.name) +
+                                                "': it is open to " + who_may(job)};
+}
+
+bool may_run(const JobDescriptor& job, const auth::Identity& who) {
+  return listed(job, who) || for_everybody(job);
+}
+
+}  // namespace confd::jobs
