@@ -20,7 +20,8 @@ namespace confd::base {
 class File {
  public:
   virtual ~File() = default;
-  // Writes all of it at the end of the file. On failure an unknown part has been written.
+  // Writes all of it at the end of the file. On failure an unknown part has been written. May be called from several threads:
+  // each call's bytes stay together (O_APPEND, one write(2)) unless the disk is full.
   virtual Status append(std::string_view bytes) = 0;
   // fdatasync: content and size are durable when this returns; the name is not (FileSystem::sync_directory).
   virtual Status sync() = 0;

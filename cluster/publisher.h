@@ -13,9 +13,11 @@
 // long.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -29,8 +31,10 @@ namespace confd::cluster {
 struct Publication {
   std::int64_t base_revision = 0;  // the revision it was applied to
   std::int64_t revision = 0;       // the one it became
-  std::string checksum;            // of that revision
-  base::Value diff;                // against base_revision
+  // What the file holds after the shared write: the last revision of the batch. Recovery looks for this pair.
+  std::int64_t written_revision = 0;
+  std::string written_checksum;
+  base::Value diff;  // against base_revision
 };
 
 struct PublishRequest {
@@ -47,6 +51,7 @@ class Publisher {
     std::function<base::Status()> sync_records;
     std::function<void(const exaconf::Store::Edit&)> on_edit;
     std::function<void(exaconf::ConfigPtr)> on_revision;
+    std::chrono::milliseconds look_every{500};
   };
   Publisher(exaconf::Store& store, std::int64_t first_free, Hooks hooks);
   ~Publisher();  // publishes what waits, then ends
@@ -57,6 +62,7 @@ class Publisher {
  private:
   void run();
   void publish_batch(std::vector<PublishRequest> batch);
+  void look();
 
   exaconf::Store& store_;
   const Hooks hooks_;

@@ -48,6 +48,9 @@ struct Plan {
   std::vector<Waiting> waiting;
 };
 
+// "account:alice", "database:DB1 (shared)".
+std::string lock_text(const jobs::Lock& lock);
+
 Plan plan(std::span<const QueuedJob> queue, const Running& running, const PlannerLimits& limits);
 
 }  // namespace confd::scheduler

@@ -1,8 +1,9 @@
-// JobRecord: all there is to know about one job, and its three forms: journal line (JSON), job file (YAML),
-// job_info (Value). Items: spec/rpc.md §9. Secrets are masked before they get in here. Thread-safety: a plain
-// value.
+// JobRecord: all there is to know about one job. Its one outer form is a Value: job_info returns it, job
+// files are it in YAML, journal lines are it in JSON. Items: spec/rpc.md §9. Secrets are masked before they
+// get in here. Thread-safety: a plain value.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,51 +17,63 @@
 
 namespace confd::scheduler {
 
-// Stages only move forward. `finished` is the last of a read job, of a failed one and of a dry run;
-// `committed` of a modify job that succeeded.
+// Stages only move forward. `finished` is the last one of a read job, of a failed one and of a dry run;
+// `committed` of a modify job that succeeded (spec/rpc.md §9).
 enum class Stage { submitted, scheduled, executed, finished, committed };
+inline constexpr int kStages = 5;
 std::string_view stage_name(Stage stage);
 std::optional<Stage> parse_stage(std::string_view name);
 
+// What a modify job publishes. Known, and durable in the journal, before EXAConf is written.
+struct PublishedAs {
+  std::int64_t base_revision = 0;  // the revision the edits were applied to
+  std::int64_t revision = 0;       // this job's own
+  // Jobs that wait together share one write; the file then holds the last of their revisions. Recovery looks
+  // for this pair.
+  std::int64_t written_revision = 0;
+  std::string written_checksum;
+};
+
 struct JobRecord {
   JobId id;
-  std::string job;  // its name: the "intent" says what with: "user_create"
+  std::string job;  // the job's name
   jobs::JobKind kind = jobs::JobKind::read;
   std::string user;
   std::string login;  // "basic", "token", "cluster-token", "local"
   bool dry_run = false;
   bool is_volatile = false;
-  bool waited = false;   // job_exec: nobody knows the id before the end
-  base::Struct params;   // masked
-  base::Struct request;  // {method, path, remote, protocol, user_agent}
+  base::Struct params;         // masked
+  bool params_masked = false;  // something was masked: the job can't be started again from this record
+  base::Struct request;        // {path, method, remote, agent}
   Stage stage = Stage::submitted;
-  base::WallTime times[5] = {};    // per stage; 0 = not reached
-  std::vector<std::string> locks;  // "account:alice"
-  std::string scheduling_info;     // "started at once", "waited 3 ms for account:alice (11.4)"
+  std::array<base::WallTime, kStages> times{};  // epoch = not reached
+  std::vector<std::string> locks;               // "account:alice"
+  std::string scheduling;                       // "started at once", "waited for account:alice held by 11.4"
   std::string progress;
   std::optional<int> percent;
   std::vector<jobs::CommandRecord> commands;
   std::vector<std::string> warnings;
-  std::optional<std::int64_t> base_revision;
-  std::optional<std::int64_t> revision;  // set before EXAConf is written; counts once the stage is committed
-  std::string revision_checksum;
+  std::optional<PublishedAs> published;
   base::Value diff;
   bool ended = false;  // has a result
   base::Code code = base::Code::ok;
   std::string text = "Success";       // result_desc
   std::optional<base::Value> output;  // result_output
 
-  base::WallTime time(Stage s) const { return times[static_cast<int>(s)]; }
+  base::WallTime time(Stage s) const { return times[static_cast<std::size_t>(s)]; }
+  void reach(Stage s, base::WallTime now) {
+    stage = s;
+    times[static_cast<std::size_t>(s)] = now;
+  }
 };
 
-// The result envelope of spec/rpc.md §5; code 5 while not ended.
+// The result envelope of spec/rpc.md §5; code 5 (NotFinished) while there is no result.
 base::Value envelope(const JobRecord& record);
-// job_info, also the content of the job file.
-base::Value describe(const JobRecord& record);
-std::string render_job_file(const JobRecord& record);
+// An envelope for a call that made no job.
+base::Value refusal(base::Code code, std::string text);
 
-// One journal line without framing, and back. Round-trips everything.
-std::string to_journal(const JobRecord& record);
-base::Result<JobRecord> from_journal(std::string_view line);
+base::Value to_value(const JobRecord& record);
+// Error: Code::internal when it is not what to_value makes.
+base::Result<JobRecord> from_value(const base::Value& value);
 
 }  // namespace confd::scheduler

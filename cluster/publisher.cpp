@@ -1,0 +1,127 @@
+#include "cluster/publisher.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "base/failpoint.h"
+
+namespace confd::cluster {
+
+using base::Error;
+using base::MutexLock;
+using base::Result;
+using base::Status;
+
+Publisher::Publisher(exaconf::Store& store, std::int64_t first_free, Hooks hooks)
+    : store_(store), hooks_(std::move(hooks)), next_revision_(first_free), thread_([this] { run(); }) {}
+
+Publisher::~Publisher() {
+  {
+    MutexLock lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
+}
+
+void Publisher::publish(PublishRequest request) {
+  {
+    MutexLock lock(mutex_);
+    waiting_.push_back(std::move(request));
+  }
+  wake_.notify_one();
+}
+
+void Publisher::run() {
+  auto next_look = std::chrono::steady_clock::now() + hooks_.look_every;
+  for (;;) {
+    std::vector<PublishRequest> batch;
+    bool stopping = false;
+    {
+      MutexLock lock(mutex_);
+      while (waiting_.empty() && !stopping_ && std::chrono::steady_clock::now() < next_look)
+        wake_.wait_until(mutex_, next_look);
+      batch.swap(waiting_);
+      stopping = stopping_;
+    }
+    if (!batch.empty()) publish_batch(std::move(batch));
+    if (std::chrono::steady_clock::now() >= next_look) {
+      look();
+      next_look = std::chrono::steady_clock::now() + hooks_.look_every;
+    }
+    if (stopping) {
+      MutexLock lock(mutex_);
+      if (waiting_.empty()) return;
+    }
+  }
+}
+
+void Publisher::look() {
+  const auto before = store_.current();
+  const auto edit = store_.poll();
+  if (edit && hooks_.on_edit) hooks_.on_edit(*edit);
+  if (const auto now = store_.current(); now != before && hooks_.on_revision) hooks_.on_revision(now);
+}
+
+void Publisher::publish_batch(std::vector<PublishRequest> batch) {
+  struct Prepared {
+    PublishRequest* request;
+    Publication publication;
+  };
+  std::vector<Prepared> prepared;
+  exaconf::ConfigPtr head = store_.current();
+  for (PublishRequest& request : batch) {
+    Publication publication;
+    publication.base_revision = head->revision();
+    // A hand edit may have moved the file past our counter.
+    publication.revision = std::max(next_revision_, head->revision() + 1);
+    exaconf::ConfigPtr next;
+    Error problem;
+    if (request.transaction.base() == head) {
+      publication.diff = request.transaction.diff();
+      auto sealed = exaconf::seal(request.transaction.document(), publication.revision);
+      if (sealed)
+        next = std::move(*sealed);
+      else
+        problem = sealed.error();
+    } else if (auto rebased = request.transaction.rebased(head); rebased) {
+      publication.diff = rebased->diff();
+      auto sealed = exaconf::seal(rebased->document(), publication.revision);
+      if (sealed)
+        next = std::move(*sealed);
+      else
+        problem = sealed.error();
+    } else {
+      problem = rebased.error();
+    }
+    if (!next) {
+      request.done(problem);
+      continue;
+    }
+    next_revision_ = publication.revision + 1;
+    head = std::move(next);
+    prepared.push_back({&request, std::move(publication)});
+  }
+  if (prepared.empty()) return;
+
+  for (Prepared& one : prepared) {
+    one.publication.written_revision = head->revision();
+    one.publication.written_checksum = head->checksum();
+    one.request->before_write(one.publication);
+  }
+  Status status = hooks_.sync_records();
+  CONFD_FAILPOINT("publisher.recorded");
+  if (status) status = store_.commit(head);
+  CONFD_FAILPOINT("publisher.written");
+  if (!status.ok() && status.error().code == base::Code::conflict)
+    look();  // takes up or refuses the hand edit that was in the way
+  for (Prepared& one : prepared) {
+    if (status)
+      one.request->done(std::move(one.publication));
+    else
+      one.request->done(status.error());
+  }
+  if (status && hooks_.on_revision) hooks_.on_revision(head);
+}
+
+}  // namespace confd::cluster

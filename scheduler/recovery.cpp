@@ -1,0 +1,36 @@
+#include "scheduler/recovery.h"
+
+#include <algorithm>
+
+namespace confd::scheduler {
+
+Recovery recover(const JobRecord& record, std::span<const RevisionOnDisk> on_disk) {
+  switch (record.stage) {
+    case Stage::submitted:
+      if (record.params_masked)
+        return {Verdict::interrupted,
+                "confd ended before this job was started, and its secret parameters are not kept on disk; "
+                "nothing was changed, submit it again"};
+      return {Verdict::start_again, {}};
+    case Stage::scheduled:
+      return {Verdict::interrupted,
+              record.kind == jobs::JobKind::read
+                  ? "confd ended while this job ran; submit it again"
+                  : "confd ended while this job ran; EXAConf was not changed by it, but its commands may "
+                    "have been carried out in part: look at them in job_info"};
+    case Stage::executed:
+    case Stage::finished:
+    case Stage::committed:
+      break;
+  }
+  if (!record.published) return {Verdict::committed, {}};  // done and recorded, and no revision was to follow
+  const bool found = std::any_of(on_disk.begin(), on_disk.end(), [&](const RevisionOnDisk& r) {
+    return r.revision == record.published->written_revision &&
+           r.checksum == record.published->written_checksum;
+  });
+  if (found) return {Verdict::committed, {}};
+  return {Verdict::interrupted, "confd ended before revision " + std::to_string(record.published->revision) +
+                                    " of EXAConf was written; EXAConf was not changed by this job"};
+}
+
+}  // namespace confd::scheduler

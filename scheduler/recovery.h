@@ -1,0 +1,33 @@
+// Recovery: what becomes of a job that had not ended when confd did. A pure function
+// (docs/stages-and-recovery.md has its table). Thread-safety: pure.
+#pragma once
+
+#include <span>
+#include <string>
+#include <utility>
+
+#include "scheduler/record.h"
+
+namespace confd::scheduler {
+
+// A revision on disk: EXAConf or one of EXAConf.0 ... .9.
+struct RevisionOnDisk {
+  std::int64_t revision = 0;
+  std::string checksum;
+};
+
+enum class Verdict {
+  start_again,  // it had not been started: back into the queue
+  interrupted,  // ends with Code::interrupted and the text
+  committed,    // its revision is on disk, or its work was done and recorded: it ends as it would have
+};
+
+struct Recovery {
+  Verdict verdict;
+  std::string text;  // result_desc of an interrupted job
+};
+
+// REQUIRES: !record.ended
+Recovery recover(const JobRecord& record, std::span<const RevisionOnDisk> on_disk);
+
+}  // namespace confd::scheduler

@@ -1,0 +1,164 @@
+// Scheduler: takes jobs, carries them through submitted -> scheduled -> executed -> finished -> committed,
+// answers what became of them.
+//
+// Promises (design.md §12): an id that was returned is never lost or reused (P1); stages only move forward,
+// and each is durable before its effect (P2); recovery never runs a job twice (P3). How:
+// docs/stages-and-recovery.md.
+//
+// Threads: callers' threads do only checks and short locks (submit() reserves ids in blocks); the journal
+// thread, the publisher's thread, the file thread of JobFiles, a time keeper and worker threads do the rest.
+// Callbacks come on any of these, once, and must not block. Thread-safety: any thread.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "auth/identity.h"
+#include "base/log.h"
+#include "base/mutex.h"
+#include "cluster/publisher.h"
+#include "jobs/context.h"
+#include "jobs/descriptor.h"
+#include "scheduler/id_counter.h"
+#include "scheduler/job_files.h"
+#include "scheduler/journal.h"
+#include "scheduler/planner.h"
+#include "scheduler/record.h"
+#include "scheduler/worker_pool.h"
+
+namespace confd::scheduler {
+
+struct SchedulerOptions {
+  PlannerLimits limits;
+  std::size_t queued_jobs = 10'000;
+  std::size_t queued_jobs_per_user = 2'000;
+  std::size_t recent_jobs = 500;  // ended jobs kept in memory
+  Retention retention;
+  std::uint64_t journal_bytes = 8u << 20;     // a checkpoint is taken beyond
+  std::chrono::milliseconds look_every{500};  // for hand edits of EXAConf
+};
+
+struct Submission {
+  std::string job;
+  base::Value params;  // a struct, or null
+  bool dry_run = false;
+  bool is_volatile = false;  // no record on disk; read jobs only
+  auth::Identity caller;
+  base::Struct request;  // for the record
+};
+
+class Scheduler {
+ public:
+  // `directory`: <root>/spool/jobs. Reads back what a former process left, decides what becomes of it, then
+  // is ready to take jobs; jobs that are to start again start at once. `store`, `services`, `log` outlive the
+  // scheduler. `on_stage`: each job at each stage, on the thread that moved it.
+  struct Hooks {
+    std::function<void(const JobRecord&)> on_stage;
+    std::function<void(exaconf::ConfigPtr)> on_revision;
+  };
+  static base::Result<std::unique_ptr<Scheduler>> open(SchedulerOptions options, std::string directory,
+                                                       exaconf::Store& store, const std::string& exaconf_path,
+                                                       jobs::JobServices& services, base::Log& log,
+                                                       Hooks hooks);
+  ~Scheduler();
+
+  // Takes a job. A known job always gets an id, also when it is declined (bad parameters, no permission,
+  // queue full): the record says why. `accepted`: the id, once it is durable (modify) or written (read).
+  // Error: Code::unknown_job, or the journal can't be written. `ended`: the record with its result (also
+  // after an Error above: never called then).
+  void submit(Submission submission, std::function<void(base::Result<JobId>)> accepted,
+              std::function<void(RecordPtr)> ended);
+
+  // Calls back with true when the job has ended, with false at the timeout; Error: Code::unknown_job_id. A
+  // job with a `timeout` parameter of its own is waited for that long (spec/rpc.md §3).
+  void wait(JobId id, std::chrono::milliseconds timeout, std::function<void(base::Result<bool>)> done);
+  // The job as it stands. Error: Code::unknown_job_id. `fetched`: the caller gets its result, so that it can
+  // be archived.
+  void find(JobId id, bool fetched, std::function<void(base::Result<RecordPtr>)> done);
+  // Newest first.
+  void history(HistoryFilter filter, std::function<void(std::vector<RecordPtr>)> done);
+  // Ends a queued job, asks a running one to stop. Errors: Code::unknown_job_id, Code::wrong_state when it
+  // has ended.
+  base::Status stop_job(JobId id, const std::string& by);
+
+  exaconf::ConfigPtr config() const { return publisher_->current(); }
+
+  // No job is taken any more; returns when none runs or at the deadline, then those that run are asked to
+  // stop. Queued ones stay for the next start.
+  void drain(std::chrono::milliseconds deadline);
+
+  struct Counters {
+    std::size_t queued = 0, running = 0;
+    std::uint64_t ended = 0;
+  };
+  Counters counters() const;
+
+ private:
+  struct Job;
+  using JobPtr = std::shared_ptr<Job>;
+  struct Deadline {
+    std::weak_ptr<Job> job;
+    std::uint64_t waiter;
+  };
+
+  Scheduler(SchedulerOptions options, jobs::JobServices& services, base::Log& log, Hooks hooks);
+  base::Status recover_jobs(Journal::Recovered recovered, const std::vector<JobId>& left_over,
+                            const std::string& exaconf_path);
+  JobPtr revive(const JobRecord& record);
+
+  void enqueue(JobPtr job) EXCLUDES(mutex_);
+  void start_planned(std::vector<JobPtr> jobs);
+  std::vector<JobPtr> plan_now() REQUIRES_LOCK(mutex_);
+  void run_job(const JobPtr& job);
+  void execute(const JobPtr& job);
+  void publish(const JobPtr& job, exaconf::Transaction transaction);
+  void reach(const JobPtr& job, Stage stage);
+  void fail(const JobPtr& job, base::Code code, std::string text);
+  void end(const JobPtr& job);
+  void decline(const JobPtr& job, base::Code code, std::string text,
+               std::function<void(base::Result<JobId>)> accepted);
+  bool is_journaled(const Job& job) const;
+  Durability durability(const Job& job) const;
+  RecordPtr snapshot(const JobPtr& job) EXCLUDES(mutex_);
+  void keep_time();
+  void checkpoint_if_due();
+
+  const SchedulerOptions options_;
+  jobs::JobServices& services_;
+  base::Log& log_;
+  const Hooks hooks_;
+  std::unique_ptr<IdCounter> ids_;
+  std::unique_ptr<Journal> journal_;
+  std::unique_ptr<JobFiles> files_;
+
+  mutable base::Mutex mutex_;
+  base::CondVar idle_;  // a job left the running set
+  base::CondVar time_;  // the time keeper's
+  std::map<JobId, JobPtr> live_ GUARDED_BY(mutex_);
+  std::vector<JobPtr> queue_ GUARDED_BY(mutex_);  // by order of submission
+  std::map<std::string, std::size_t> queued_by_user_ GUARDED_BY(mutex_);
+  Running running_ GUARDED_BY(mutex_);
+  std::map<JobId, RecordPtr> recent_ GUARDED_BY(mutex_);
+  std::deque<JobId> recent_order_ GUARDED_BY(mutex_);
+  std::set<JobId> unfetched_ GUARDED_BY(mutex_);  // ended jobs whose file is in finish/
+  std::multimap<base::SteadyTime, Deadline> deadlines_ GUARDED_BY(mutex_);
+  std::uint64_t next_waiter_ GUARDED_BY(mutex_) = 1;
+  std::uint64_t ended_ GUARDED_BY(mutex_) = 0;
+  bool draining_ GUARDED_BY(mutex_) = false;
+  bool stopping_ GUARDED_BY(mutex_) = false;
+
+  std::unique_ptr<cluster::Publisher> publisher_;
+  std::unique_ptr<WorkerPool> readers_;  // looks things up in files
+  std::unique_ptr<WorkerPool> workers_;
+  std::thread time_keeper_;
+};
+
+}  // namespace confd::scheduler

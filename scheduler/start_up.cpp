@@ -1,0 +1,186 @@
+// The part of the Scheduler that starts it: takes stock of what a former process left
+// (docs/stages-and-recovery.md).
+#include <algorithm>
+
+#include "auth/identity.h"
+#include "exaconf/config.h"
+#include "jobs/catalogue.h"
+#include "jobs/permission.h"
+#include "scheduler/job.h"
+#include "scheduler/recovery.h"
+#include "scheduler/scheduler.h"
+
+namespace confd::scheduler {
+
+using base::Code;
+using base::Error;
+using base::MutexLock;
+using base::Result;
+using base::Status;
+
+namespace {
+
+// EXAConf and its history, as far as they can be read.
+std::vector<RevisionOnDisk> revisions_on_disk(base::FileSystem& files, const std::string& path) {
+  std::vector<RevisionOnDisk> found;
+  std::vector<std::string> paths{path};
+  for (int i = 0; i < exaconf::Store::kHistory; ++i) paths.push_back(path + "." + std::to_string(i));
+  for (const std::string& candidate : paths) {
+    const auto text = files.read(candidate);
+    if (!text) continue;
+    const auto document = exaconf::Document::parse(*text);
+    if (!document) continue;
+    const exaconf::Section* global = document->root.section("Global");
+    if (!global) continue;
+    const std::string revision = global->value_or("Revision", "0");
+    found.push_back({std::strtoll(revision.c_str(), nullptr, 10), global->value_or("Checksum", "")});
+  }
+  return found;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Scheduler>> Scheduler::open(SchedulerOptions options, std::string directory,
+                                                   exaconf::Store& store, const std::string& exaconf_path,
+                                                   jobs::JobServices& services, base::Log& log, Hooks hooks) {
+  std::unique_ptr<Scheduler> s(new Scheduler(std::move(options), services, log, std::move(hooks)));
+  if (Status done = services.files.make_directories(directory, 0700); !done) return done.error();
+  auto recovered = Journal::recover(services.files, directory);
+  if (!recovered) return recovered.error();
+
+  std::uint64_t highest = 0;
+  std::int64_t first_free = store.current()->revision() + 1;
+  for (const JobRecord& record : recovered->records) {
+    highest = std::max(highest, record.id.number);
+    if (record.published) first_free = std::max(first_free, record.published->written_revision + 1);
+  }
+  // next.id is durable before a number is given, so it is above all of them, unless somebody deleted it.
+  const std::string counter = base::join_path(directory, "next.id");
+  auto files = JobFiles::open(services.files, directory, s->options_.retention, services.clock, highest + 1);
+  if (!files) return files.error();
+  s->files_ = std::move(*files);
+  auto ids = IdCounter::open(services.files, counter, std::max(highest, s->files_->highest_number()) + 1);
+  if (!ids) return ids.error();
+  s->ids_ = std::move(*ids);
+
+  auto journal = Journal::open(services.files, directory, recovered->next_segment);
+  if (!journal) return journal.error();
+  s->journal_ = std::move(*journal);
+  if (recovered->torn_lines > 0)
+    log.warn("the job journal had " + std::to_string(recovered->torn_lines) +
+             " line(s) that were cut off in the middle by a crash; nobody had been told of them");
+
+  cluster::Publisher::Hooks publishing;
+  publishing.sync_records = [raw = s.get()] { return raw->journal_->sync(); };
+  publishing.on_edit = [&log](const exaconf::Store::Edit& edit) {
+    if (edit.taken)
+      log.notice(edit.text);
+    else
+      log.err(edit.text);
+  };
+  publishing.on_revision = s->hooks_.on_revision;
+  publishing.look_every = s->options_.look_every;
+  s->publisher_ = std::make_unique<cluster::Publisher>(store, first_free, std::move(publishing));
+  s->readers_ = std::make_unique<WorkerPool>(2);
+  // One more than may run: declined jobs are recorded there too, and must not wait for long ones.
+  s->workers_ = std::make_unique<WorkerPool>(s->options_.limits.reads + s->options_.limits.modifies + 1);
+  const std::uint64_t old_segments_below = recovered->next_segment;
+  if (Status done = s->recover_jobs(std::move(*recovered), s->files_->left_over(), exaconf_path); !done)
+    return done.error();
+  if (old_segments_below > 1) {
+    // All of the former process's jobs are decided and in files or in the new segment: its journal can go.
+    Status done = s->journal_->sync();
+    if (done) done = s->files_->checkpoint();
+    if (done) done = s->journal_->retire(old_segments_below);
+    if (!done) return done.error();
+  }
+  s->time_keeper_ = std::thread([raw = s.get()] { raw->keep_time(); });
+  std::vector<JobPtr> starting;
+  {
+    MutexLock lock(s->mutex_);
+    starting = s->plan_now();
+  }
+  s->start_planned(std::move(starting));
+  return s;
+}
+
+Status Scheduler::recover_jobs(Journal::Recovered recovered, const std::vector<JobId>& left_over,
+                               const std::string& exaconf_path) {
+  const std::vector<RevisionOnDisk> on_disk = revisions_on_disk(services_.files, exaconf_path);
+  // A file in queue/ or run/ whose job the journal does not know: somebody removed the journal. It can't be
+  // started again either.
+  for (const JobId& id : left_over) {
+    const bool known = std::any_of(recovered.records.begin(), recovered.records.end(),
+                                   [&](const JobRecord& r) { return r.id == id; });
+    if (known) continue;
+    auto record = files_->find(id);
+    if (!record || (*record)->ended) continue;
+    JobRecord copy = **record;
+    if (copy.stage == Stage::submitted) copy.reach(Stage::scheduled, services_.clock.now());
+    recovered.records.push_back(std::move(copy));
+  }
+  for (JobRecord& record : recovered.records) {
+    if (record.ended) {
+      if (!files_->has_file(record.id))
+        files_->update(std::make_shared<const JobRecord>(record), Folder::finish);
+      continue;
+    }
+    const Recovery decided = scheduler::recover(record, on_disk);
+    if (decided.verdict == Verdict::start_again) {
+      JobPtr job = revive(record);
+      if (job) {
+        journal_->append(record, Durability::power);
+        MutexLock lock(mutex_);
+        ++queued_by_user_[record.user];
+        live_[record.id] = job;
+        queue_.push_back(job);
+        continue;
+      }
+      record.code = Code::interrupted;
+      record.text =
+          "confd was restarted before this job was started, and it may not be run any more: its job, its "
+          "user or its permission is gone";
+      record.reach(Stage::finished, services_.clock.now());
+    } else if (decided.verdict == Verdict::committed) {
+      record.reach(
+          record.kind == jobs::JobKind::modify && !record.dry_run ? Stage::committed : Stage::finished,
+          services_.clock.now());
+      record.warnings.push_back("confd was restarted between the last work of this job and its end");
+    } else {
+      record.code = Code::interrupted;
+      record.text = decided.text;
+      record.output.reset();
+      record.published.reset();
+      record.reach(Stage::finished, services_.clock.now());
+    }
+    record.ended = true;
+    log_.notice("job " + record.id.text() + " (" + record.job + ") had not ended when confd did: " +
+                (record.code == Code::ok ? std::string("its work was done") : record.text));
+    journal_->append(record, Durability::power);
+    files_->update(std::make_shared<const JobRecord>(record), Folder::finish);
+  }
+  return {};
+}
+
+Scheduler::JobPtr Scheduler::revive(const JobRecord& record) {
+  const jobs::JobDescriptor* descriptor = jobs::find_job(record.job);
+  if (!descriptor) return nullptr;
+  const exaconf::ConfigPtr config = publisher_->current();
+  if (!config->user(record.user) && record.user != "root") return nullptr;
+  auto job = std::make_shared<Job>();
+  job->descriptor = descriptor;
+  job->caller = auth::identify(*config, record.user, record.login);
+  if (!jobs::check_permission(*descriptor, job->caller, record.params)) return nullptr;
+  auto checked = jobs::check_params(*descriptor, record.params);
+  if (!checked) return nullptr;
+  job->params = std::move(checked->params);
+  if (descriptor->locks && descriptor->kind == jobs::JobKind::modify && !record.dry_run) {
+    job->locks = descriptor->locks(job->params);
+    std::sort(job->locks.begin(), job->locks.end());
+  }
+  job->record = record;
+  job->record.scheduling = "started again after a restart of confd";
+  return job;
+}
+
+}  // namespace confd::scheduler

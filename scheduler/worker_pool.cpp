@@ -1,0 +1,44 @@
+#include "scheduler/worker_pool.h"
+
+namespace confd::scheduler {
+
+using base::MutexLock;
+
+WorkerPool::~WorkerPool() {
+  std::vector<std::thread> threads;
+  {
+    MutexLock lock(mutex_);
+    stopping_ = true;
+    threads.swap(threads_);
+  }
+  wake_.notify_all();
+  for (std::thread& thread : threads) thread.join();
+}
+
+void WorkerPool::post(std::function<void()> task) {
+  {
+    MutexLock lock(mutex_);
+    tasks_.push_back(std::move(task));
+    if (idle_ < tasks_.size() && threads_.size() < most_ && !stopping_)
+      threads_.emplace_back([this] { run(); });
+  }
+  wake_.notify_one();
+}
+
+void WorkerPool::run() {
+  MutexLock lock(mutex_);
+  for (;;) {
+    ++idle_;
+    while (tasks_.empty() && !stopping_) wake_.wait(mutex_);
+    --idle_;
+    if (tasks_.empty()) return;
+    std::function<void()> task = std::move(tasks_.front());
+    tasks_.pop_front();
+    lock.unlock();
+    task();
+    task = nullptr;
+    lock.lock();
+  }
+}
+
+}  // namespace confd::scheduler
