@@ -3,6 +3,23 @@
 #include "jobs/descriptor.h"
 
 namespace confd::jobs {
+namespace {
+
+base::Value masked(const base::Value& result) {
+  return result.is_struct() ? base::Value(mask_secrets(nullptr, result.as_struct())) : result;
+}
+
+// {events: [...]} -> {events: "3 items"}
+base::Value sizes(const base::Value& result) {
+  if (result.is_array()) return std::to_string(result.as_array().size()) + " items";
+  if (!result.is_struct()) return masked(result);
+  base::Struct members;
+  for (const auto& [name, value] : result.as_struct())
+    members.append(name, value.is_array() ? sizes(value) : value);
+  return members;
+}
+
+}  // namespace
 
 bool JobContext::flag_or(std::string_view name, bool otherwise) const {
   const base::Value* value = param(name);
@@ -44,7 +61,8 @@ exaconf::Transaction& JobContext::transaction() {
   return *transaction_;
 }
 
-base::Value JobContext::run(int node, std::string_view operation, const base::Struct& params) {
+base::Value JobContext::run(int node, std::string_view operation, const base::Struct& params,
+                            Recorded recorded) {
   check_stop();
   CommandRecord record;
   record.name = operation;
@@ -59,7 +77,7 @@ base::Value JobContext::run(int node, std::string_view operation, const base::St
     commands_.push_back(std::move(record));
     throw JobError{result.error().code, result.error().text};
   }
-  record.output = result->is_struct() ? base::Value(mask_secrets(nullptr, result->as_struct())) : *result;
+  record.output = recorded == Recorded::whole ? masked(*result) : sizes(*result);
   commands_.push_back(std::move(record));
   return std::move(*result);
 }

@@ -58,6 +58,9 @@ struct CommandRecord {
   base::Value output;  // result, or the error's text
 };
 
+// What the job file keeps of a command's result: all of it, or (log events) only how much there was.
+enum class Recorded { whole, size_only };
+
 class JobContext {
  public:
   JobContext(const base::Struct& params, const auth::Identity& caller, exaconf::ConfigPtr config,
@@ -96,7 +99,8 @@ class JobContext {
   exaconf::Transaction take_transaction() { return std::move(*transaction_); }
 
   // Runs a node operation, recorded as a command. Throws JobError with the operation's error.
-  base::Value run(int node, std::string_view operation, const base::Struct& params = {});
+  base::Value run(int node, std::string_view operation, const base::Struct& params = {},
+                  Recorded recorded = Recorded::whole);
   const std::vector<CommandRecord>& commands() const { return commands_; }
 
   // 0..100, or a text such as "copied 3 of 8 GiB"; shown by job_info and confd_client.

@@ -187,10 +187,10 @@ base::Value job_desc(const JobDescriptor& job) {
 }
 
 std::string job_help(const JobDescriptor& job) {
-  return "Description: " + base::python_repr(job.help) +
-         "\nMandatory parameters:\n" + base::python_pformat(params_value(job.mandatory)) +
-         "\nOptional parameters:\n" + base::python_pformat(params_value(job.optional)) +
-         "\nSubstitute parameters:\n" + base::python_pformat(substitutes_value(job)) +
+  return "Description: " + base::python_repr(job.help) + "\nMandatory parameters:\n" +
+         base::python_pformat(params_value(job.mandatory)) + "\nOptional parameters:\n" +
+         base::python_pformat(params_value(job.optional)) + "\nSubstitute parameters:\n" +
+         base::python_pformat(substitutes_value(job)) +
          "\nAllowed users:" + base::python_repr(names(job.users)) +
          "\nAllowed groups:" + base::python_repr(names(job.groups));
 }
@@ -218,7 +218,8 @@ std::string jobs_markdown() {
       "# Jobs\n\n"
       "Made from the job descriptors by `jobs_doc` (`cmake --build build --target jobs_doc`, then\n"
       "`build/bin/jobs_doc > docs/jobs.md`); a test compares. Do not edit by hand.\n\n"
-      "A user may run a job when he is named in it or belongs, by his primary or an additional group, to one\n"
+      "A user may run a job when he is named in it or belongs, by his primary or an additional group, to "
+      "one\n"
       "of its groups. Numbers may be given as text. Parameters that a job does not know are ignored with a\n"
       "warning in the job file. Result codes: [result-codes.md](result-codes.md).\n\n"
       "| job | kind | |\n| --- | --- | --- |\n";

@@ -116,8 +116,9 @@ std::string or_its_substitutes(const JobDescriptor& job, std::string_view name) 
 base::Result<CheckedParams> check_params(const JobDescriptor& job, const base::Value& given) {
   static const base::Struct kNone;
   if (!given.is_null() && !given.is_struct())
-    return base::Error{base::Code::bad_parameter, "job '" + std::string(job.name) +
-                                                      "': the parameters must be a struct, not " + came(given)};
+    return base::Error{
+        base::Code::bad_parameter,
+        "job '" + std::string(job.name) + "': the parameters must be a struct, not " + came(given)};
   CheckedParams checked;
   for (const auto& [given_name, value] : given.is_null() ? kNone : given.as_struct()) {
     const std::string_view name = alias_target(job, given_name);

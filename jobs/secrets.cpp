@@ -15,8 +15,8 @@ constexpr std::string_view kMask = "***";
 bool sounds_secret(std::string_view name) {
   std::string plain = base::to_lower(name);
   std::replace(plain.begin(), plain.end(), '-', '_');
-  static constexpr std::array<std::string_view, 9> kParts = {"passw", "passphrase", "secret",
-                                                             "token", "credential", "keytab",
+  static constexpr std::array<std::string_view, 9> kParts = {"passw",       "passphrase", "secret",
+                                                             "token",       "credential", "keytab",
                                                              "private_key", "privatekey", "passwd"};
   for (const std::string_view part : kParts)
     if (plain.find(part) != std::string::npos) return true;

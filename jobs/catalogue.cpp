@@ -1,0 +1,35 @@
+#include "jobs/catalogue.h"
+
+#include <algorithm>
+
+#include "jobs/families.h"
+
+namespace confd::jobs {
+namespace {
+
+std::vector<const JobDescriptor*> sorted_jobs() {
+  std::vector<const JobDescriptor*> jobs;
+  for (const auto& family : {user_jobs(), group_jobs(), settings_jobs(), node_jobs(), database_jobs(),
+                             bucketfs_jobs(), certificate_jobs(), log_jobs()})
+    for (const JobDescriptor& job : family) jobs.push_back(&job);
+  std::sort(jobs.begin(), jobs.end(),
+            [](const JobDescriptor* a, const JobDescriptor* b) { return a->name < b->name; });
+  return jobs;
+}
+
+}  // namespace
+
+const std::vector<const JobDescriptor*>& all_jobs() {
+  static const std::vector<const JobDescriptor*> jobs = sorted_jobs();
+  return jobs;
+}
+
+const JobDescriptor* find_job(std::string_view name) {
+  const auto& jobs = all_jobs();
+  const auto it =
+      std::lower_bound(jobs.begin(), jobs.end(), name,
+                       [](const JobDescriptor* job, std::string_view wanted) { return job->name < wanted; });
+  return it != jobs.end() && (*it)->name == name ? *it : nullptr;
+}
+
+}  // namespace confd::jobs

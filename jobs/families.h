@@ -1,0 +1,20 @@
+// The families of jobs, one function each, defined in the file of the family. The catalogue lists them.
+// Thread-safety: constants.
+#pragma once
+
+#include <span>
+
+#include "jobs/descriptor.h"
+
+namespace confd::jobs {
+
+std::span<const JobDescriptor> user_jobs();
+std::span<const JobDescriptor> group_jobs();
+std::span<const JobDescriptor> settings_jobs();
+std::span<const JobDescriptor> node_jobs();
+std::span<const JobDescriptor> database_jobs();
+std::span<const JobDescriptor> bucketfs_jobs();
+std::span<const JobDescriptor> certificate_jobs();
+std::span<const JobDescriptor> log_jobs();
+
+}  // namespace confd::jobs
