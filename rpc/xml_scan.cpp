@@ -1,0 +1,174 @@
+#include "rpc/xml_scan.h"
+
+#include <array>
+#include <charconv>
+
+#include "base/text.h"
+#include "base/utf8.h"
+
+namespace confd::rpc {
+namespace {
+
+bool is_white(char c) {
+  return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+bool is_xml_character(char32_t code) {
+  return code == '\t' || code == '\n' || code == '\r' || (code >= 0x20 && code <= 0xD7FF) ||
+         (code >= 0xE000 && code <= 0xFFFD) || (code >= 0x10000 && code <= 0x10FFFF);
+}
+
+class Scan {
+ public:
+  Scan(std::string_view xml, const XmlScanLimits& limits) : xml_(xml), limits_(limits) {}
+
+  std::optional<XmlProblem> run() {
+    if (xml_.starts_with("\xEF\xBB\xBF")) at_ = 3;
+    while (at_ < xml_.size() && !problem_) {
+      const char c = xml_[at_];
+      if (c == '<')
+        markup();
+      else if (c == '&')
+        reference();
+      else
+        character();
+    }
+    if (!problem_ && elements_ == 0) refuse(0, "there is no XML document");
+    if (!problem_ && depth_ != 0) refuse(xml_.size(), "the text ends inside an element");
+    return std::move(problem_);
+  }
+
+ private:
+  void refuse(std::size_t offset, std::string text) {
+    if (!problem_) problem_ = XmlProblem{offset, std::move(text)};
+  }
+
+  // One character of text. Refuses what XML cannot hold, and text outside the document element.
+  void character() {
+    const auto byte = static_cast<unsigned char>(xml_[at_]);
+    if (depth_ == 0 && !is_white(xml_[at_])) return refuse(at_, "text outside the document element");
+    if (byte >= 0x20 && byte < 0x80) {
+      ++at_;
+    } else {
+      checked_character();
+    }
+  }
+
+  void checked_character() {
+    const base::Utf8Character character = base::utf8_at(xml_, at_);
+    if (!character.valid) return refuse(at_, "the text is not UTF-8");
+    if (!is_xml_character(character.code)) return refuse(at_, "a character that XML cannot hold");
+    at_ += character.size;
+  }
+
+  // Moves behind `end`, checking every character on the way.
+  void skip_to(std::string_view end, std::string_view what) {
+    const std::size_t start = at_;
+    const std::size_t found = xml_.find(end, at_);
+    if (found == std::string_view::npos) return refuse(start, std::string(what) + " without end");
+    while (at_ < found && !problem_) checked_character();
+    at_ = found + end.size();
+  }
+
+  void markup() {
+    const std::string_view rest = xml_.substr(at_);
+    if (rest.starts_with("<!--")) {
+      at_ += 4;
+      return skip_to("-->", "a comment");
+    }
+    if (rest.starts_with("<![CDATA[")) {
+      if (depth_ == 0) return refuse(at_, "text outside the document element");
+      at_ += 9;
+      return skip_to("]]>", "a CDATA section");
+    }
+    if (rest.starts_with("<!"))
+      return refuse(at_, "document type declarations (DTD, entities) are not accepted");
+    if (rest.starts_with("<?")) return declaration();
+    tag();
+  }
+
+  void declaration() {
+    const std::size_t start = at_;
+    at_ += 2;
+    skip_to("?>", "a processing instruction");
+    if (problem_) return;
+    const std::string_view text = xml_.substr(start, at_ - start);
+    if (!text.starts_with("<?xml") || text.size() < 6 || !is_white(text[5])) return;
+    const std::size_t encoding = text.find("encoding");
+    if (encoding == std::string_view::npos) return;
+    const std::size_t open = text.find_first_of("'\"", encoding);
+    if (open == std::string_view::npos) return refuse(start + encoding, "the encoding has no quotes");
+    const std::string_view name = text.substr(open + 1, text.find(text[open], open + 1) - open - 1);
+    if (!base::equals_ignoring_case(name, "utf-8") && !base::equals_ignoring_case(name, "us-ascii") &&
+        !base::equals_ignoring_case(name, "utf8") && !base::equals_ignoring_case(name, "ascii"))
+      refuse(start + open, "only UTF-8 is accepted; send the call with encoding='utf-8'");
+  }
+
+  void tag() {
+    const std::size_t start = at_;
+    const bool closing = at_ + 1 < xml_.size() && xml_[at_ + 1] == '/';
+    char quote = 0;
+    for (++at_; at_ < xml_.size() && !problem_;) {
+      const char c = xml_[at_];
+      if (quote == 0 && c == '>') break;
+      if (quote == 0 && c == '<') return refuse(at_, "'<' inside a tag");
+      if (quote != 0 && c == quote)
+        quote = 0;
+      else if (quote == 0 && (c == '"' || c == '\''))
+        quote = c;
+      if (c == '&')
+        reference();
+      else
+        checked_character();
+    }
+    if (problem_) return;
+    if (at_ >= xml_.size()) return refuse(start, "a tag without end");
+    const bool empty = !closing && xml_[at_ - 1] == '/';
+    ++at_;
+    if (closing) {
+      if (depth_ == 0) return refuse(start, "an element is closed that was not opened");
+      --depth_;
+      return;
+    }
+    if (++elements_ > limits_.elements) return refuse(start, "too many elements");
+    if (depth_ == 0 && elements_ > 1) return refuse(start, "a second element at the top");
+    if (!empty && ++depth_ > limits_.depth)
+      refuse(start, "elements are nested deeper than " + std::to_string(limits_.depth) + " levels");
+  }
+
+  void reference() {
+    if (depth_ == 0 && xml_[at_] == '&' && elements_ == 0 && at_ == 0)
+      return refuse(at_, "text outside the document element");
+    const std::size_t end = xml_.find(';', at_);
+    const std::string_view name = end == std::string_view::npos || end - at_ > 12
+                                      ? std::string_view()
+                                      : xml_.substr(at_ + 1, end - at_ - 1);
+    if (name.starts_with('#')) {
+      const bool hex = name.starts_with("#x");
+      const std::string_view digits = name.substr(hex ? 2 : 1);
+      std::uint32_t code = 0;
+      const auto [stop, failure] =
+          std::from_chars(digits.data(), digits.data() + digits.size(), code, hex ? 16 : 10);
+      if (failure != std::errc() || stop != digits.data() + digits.size() || !is_xml_character(code))
+        return refuse(at_, "a reference to a character that XML cannot hold");
+    } else if (name != "lt" && name != "gt" && name != "amp" && name != "quot" && name != "apos") {
+      return refuse(at_, "'&' starts none of the five entities (lt gt amp quot apos)");
+    }
+    at_ = end + 1;
+  }
+
+  std::string_view xml_;
+  const XmlScanLimits& limits_;
+  std::size_t at_ = 0;
+  std::size_t depth_ = 0;
+  std::size_t elements_ = 0;
+  std::optional<XmlProblem> problem_;
+};
+
+}  // namespace
+
+std::optional<XmlProblem> scan_xml(std::string_view xml, const XmlScanLimits& limits) {
+  return Scan(xml, limits).run();
+}
+
+}  // namespace confd::rpc
