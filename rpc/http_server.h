@@ -87,12 +87,19 @@ struct HttpServerOptions {
                                  << 20;  // bytes of bodies held at once over all connections; beyond it 503
   std::size_t connection_limit = 4096;   // beyond it a new connection is closed at once
   std::size_t connections_per_address = 3000;
-  std::chrono::seconds handshake_deadline{10};
-  std::chrono::seconds header_deadline{15};  // from the first byte of a request to its last header
-  std::chrono::seconds body_deadline{60};    // without progress
-  std::chrono::seconds write_deadline{60};   // without progress
-  std::chrono::seconds idle_deadline{1800};  // between requests
-  std::size_t gzip_minimum = 1400;           // bytes; smaller answers are not worth it
+  std::chrono::milliseconds handshake_deadline{std::chrono::seconds(10)};
+  std::chrono::milliseconds header_deadline{
+      std::chrono::seconds(15)};  // first byte of a request to last header
+  std::chrono::milliseconds body_deadline{std::chrono::seconds(60)};    // without progress (1 KiB or the end)
+  std::chrono::milliseconds write_deadline{std::chrono::seconds(60)};   // without progress
+  std::chrono::milliseconds idle_deadline{std::chrono::seconds(1800)};  // between requests
+  std::chrono::milliseconds linger_deadline{std::chrono::seconds(2)};  // for the client to read a last answer
+  std::chrono::milliseconds heartbeat{std::chrono::seconds(15)};       // comment line in silent event streams
+  std::size_t event_backlog = 1 << 20;  // bytes of events a client may leave unread; beyond it it is cut off
+  std::size_t gzip_minimum = 1400;      // bytes; smaller answers are not worth it
+  // Told in one line what an operator may want in the log: failed handshakes, descriptors running out,
+  // connections over a limit. Called on a loop thread, so it must not block; may be empty.
+  std::function<void(const std::string& text)> on_event;
 };
 
 struct HttpServerCounters {
@@ -100,6 +107,8 @@ struct HttpServerCounters {
   std::uint64_t accepted = 0;     // since start
   std::uint64_t requests = 0;
   std::uint64_t buffered_bytes = 0;  // bodies held now
+  std::uint64_t handshake_failures = 0;
+  std::uint64_t refused_connections = 0;  // over a connection limit, or no descriptor left
 };
 
 class HttpServer {
@@ -111,7 +120,7 @@ class HttpServer {
   HttpServer& operator=(const HttpServer&) = delete;
 
   // Binds everything, then starts the loops. Error: the address, the reason and what to do. Nothing listens
-  // after an error.
+  // after an error. The process ignores SIGPIPE from here on.
   base::Status start();
   // Stops accepting; connections that wait for an answer get it, idle ones are closed.
   void stop_accepting();
