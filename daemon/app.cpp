@@ -1,0 +1,314 @@
+#include "daemon/app.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "auth/login.h"
+#include "auth/token_store.h"
+#include "base/clock.h"
+#include "base/file_system.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "base/text.h"
+#include "cluster/node_control.h"
+#include "cluster/node_report.h"
+#include "daemon/events.h"
+#include "daemon/listener_certificate.h"
+#include "daemon/login_gate.h"
+#include "daemon/root.h"
+#include "daemon/routes.h"
+#include "daemon/settings.h"
+#include "exaconf/store.h"
+#include "rpc/http_server.h"
+#include "scheduler/scheduler.h"
+
+namespace confd::daemon {
+
+using base::Code;
+using base::Error;
+using base::Result;
+using base::Status;
+
+namespace {
+
+// One confd per root: the lock ends with the process, however that ends.
+class InstanceLock {
+ public:
+  InstanceLock() = default;
+  ~InstanceLock() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  InstanceLock(const InstanceLock&) = delete;
+  InstanceLock& operator=(const InstanceLock&) = delete;
+
+  Status take(const std::string& path) {
+    fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd_ < 0) return Error{Code::io_error, "cannot open " + path + ": " + std::strerror(errno)};
+    if (::flock(fd_, LOCK_EX | LOCK_NB) == 0) return {};
+    if (errno == EWOULDBLOCK)
+      return Error{Code::busy, "Another confd serves this root already (it holds " + path +
+                                   "); stop it first, its process id is in confd.pid beside it"};
+    return Error{Code::io_error, "cannot lock " + path + ": " + std::strerror(errno)};
+  }
+
+ private:
+  int fd_ = -1;
+};
+
+// The node this is, and what it lacks when this version can't serve it.
+Result<int> own_node(const Options& options, const exaconf::Config& config) {
+  if (config.nodes().empty())
+    return Error{Code::invalid_config, "EXAConf has no [Node : <id>] section; confd --init makes one"};
+  if (config.nodes().size() > 1)
+    return Error{Code::unsupported,
+                 "EXAConf has " + std::to_string(config.nodes().size()) +
+                     " nodes and the setting `cluster: store` is local, which keeps EXAConf on one node "
+                     "only; this version of confd serves clusters of one node"};
+  const int only = config.nodes().begin()->first;
+  if (options.node && *options.node != only)
+    return Error{Code::bad_parameter, "--node " + std::to_string(*options.node) + ": EXAConf has node " +
+                                          std::to_string(only) + " only"};
+  return only;
+}
+
+std::vector<rpc::HttpServerOptions::Endpoint> endpoints(const Options& options, const exaconf::Config& config,
+                                                        int node) {
+  std::vector<std::string> addresses = options.listen;
+  if (addresses.empty()) {
+    const exaconf::Node& own = config.nodes().at(node);
+    if (!own.private_ip.empty()) addresses.push_back(own.private_ip);
+    if (!own.public_ip.empty() && own.public_ip != own.private_ip) addresses.push_back(own.public_ip);
+  }
+  const int port = options.port.value_or(config.xmlrpc_port());
+  std::vector<rpc::HttpServerOptions::Endpoint> result;
+  for (const std::string& address : addresses) result.push_back({address, static_cast<std::uint16_t>(port)});
+  return result;
+}
+
+}  // namespace
+
+// In order of construction; destroyed in reverse.
+struct App::Parts {
+  explicit Parts(const Options& o) : options(o), root(o.root) {}
+
+  Options options;
+  Root root;
+  Settings settings;
+  base::FileSystem& files = base::system_file_system();
+  base::Clock& clock = base::system_clock();
+  base::Random& random = base::system_random();
+  InstanceLock lock;
+  std::unique_ptr<base::Log> log;
+  std::unique_ptr<exaconf::Store> store;
+  std::unique_ptr<auth::TokenStore> tokens;
+  std::unique_ptr<auth::Login> login;
+  std::unique_ptr<cluster::NodeControl> nodes;
+  std::unique_ptr<ListenerCertificate> certificate;
+  std::unique_ptr<jobs::JobServices> services;
+  std::unique_ptr<Events> events;
+  std::unique_ptr<scheduler::Scheduler> scheduler;
+  std::unique_ptr<LoginGate> gate;
+  std::unique_ptr<Routes> routes;
+  std::unique_ptr<rpc::HttpServer> server;
+  std::vector<std::string> addresses;
+  bool stopped = false;
+
+  Status build();
+  void log_stage(const scheduler::JobRecord& record);
+};
+
+App::App(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+App::~App() {
+  stop();
+}
+
+void App::Parts::log_stage(const scheduler::JobRecord& r) {
+  const bool failed = r.ended && r.code != Code::ok;
+  const base::LogLevel level = !failed                                                ? base::LogLevel::info
+                               : r.code == Code::internal || r.code == Code::io_error ? base::LogLevel::err
+                                                                                      : base::LogLevel::warn;
+  if (log->enabled(level)) {
+    std::string line;
+    line.reserve(96);
+    line.append("job ")
+        .append(r.id.text())
+        .append(" ")
+        .append(r.job)
+        .append(" ")
+        .append(scheduler::stage_name(r.stage));
+    if (r.stage == scheduler::Stage::submitted) line.append(" by ").append(r.user);
+    if (failed)
+      line.append(": ").append(base::code_name(r.code)).append(": ").append(r.text);
+    else if (r.published && r.ended)
+      line.append(" as revision ").append(std::to_string(r.published->revision));
+    log->write(level, line);
+  }
+  if (events->wanted()) {
+    base::Struct data{{"job_id", r.id.text()},
+                      {"job", r.job},
+                      {"user", r.user},
+                      {"stage", scheduler::stage_name(r.stage)},
+                      {"time", base::format_utc(r.time(r.stage))}};
+    if (r.ended) data.append("result", scheduler::envelope(r));
+    events->publish("stage", r.user, r.id.text(), data);
+  }
+}
+
+Status App::Parts::build() {
+  if (!files.status(root.exaconf()))
+    return Error{Code::not_found, "There is no " + root.exaconf() + "; make a node with `confd --root " +
+                                      root.directory() + " --init`"};
+  auto loaded = load_settings(files, root.settings());
+  if (!loaded) return loaded.error();
+  settings = std::move(*loaded);
+
+  for (const std::string& folder : {root.jobs(), root.log_directory()})
+    if (Status done = files.make_directories(folder, 0700); !done) return done;
+  if (Status done = files.make_directories(root.run(), 0755); !done) return done;
+  if (Status done = lock.take(root.lock()); !done) return done;
+
+  settings.log.path = root.log();
+  settings.log.journal = std::getenv("JOURNAL_STREAM") != nullptr;
+  settings.log.standard_error = !settings.log.journal && ::isatty(STDERR_FILENO) == 1;
+  auto opened_log = base::Log::open(settings.log);
+  if (!opened_log) return opened_log.error();
+  log = std::move(*opened_log);
+
+  auto opened = exaconf::Store::open(files, root.exaconf());
+  if (!opened) return opened.error();
+  store = std::move(*opened);
+  const auto node = own_node(options, *store->current());
+  if (!node) return node.error();
+
+  auto opened_tokens = auth::TokenStore::open(files, root.tokens(), clock, random, settings.token_lifetime);
+  if (!opened_tokens) return opened_tokens.error();
+  tokens = std::move(*opened_tokens);
+  login = std::make_unique<auth::Login>(settings.login, clock, random, *tokens);
+
+  nodes = std::make_unique<cluster::NodeControl>(*node);
+  services =
+      std::make_unique<jobs::JobServices>(jobs::JobServices{*nodes, clock, files, random, root.directory()});
+  certificate = std::make_unique<ListenerCertificate>(files, root, [this] { return store->current(); });
+  cluster::register_node_operations(*nodes, {files, root.directory()});
+  nodes->register_operation("certificate.install", [this](const base::Struct& params, std::stop_token) {
+    return certificate->install(params);
+  });
+  if (Status done = certificate->reload(); !done) return done;
+  events = std::make_unique<Events>(clock, random, settings.subscriptions_per_user);
+  return {};
+}
+
+Result<std::unique_ptr<App>> App::start(const Options& options) {
+  auto parts = std::make_unique<Parts>(options);
+  Parts& p = *parts;
+  if (Status done = p.build(); !done) {
+    if (p.log) p.log->err("confd did not start: " + done.error().text);
+    return done.error();
+  }
+  const auto fail = [&](const Error& error) {
+    p.log->err("confd did not start: " + error.text);
+    return error;
+  };
+  scheduler::Scheduler::Hooks hooks;
+  hooks.on_stage = [&p](const scheduler::JobRecord& record) { p.log_stage(record); };
+  hooks.on_revision = [&p](const exaconf::ConfigPtr& config) {
+    p.log->notice("EXAConf revision " + std::to_string(config->revision()) + " is in force");
+    p.events->publish("revision", "", "",
+                      base::Struct{{"revision", config->revision()}, {"checksum", config->checksum()}});
+  };
+  auto opened = scheduler::Scheduler::open(p.settings.scheduler, p.root.jobs(), *p.store, p.root.exaconf(),
+                                           *p.services, *p.log, std::move(hooks));
+  if (!opened) return fail(opened.error());
+  p.scheduler = std::move(*opened);
+  p.gate = std::make_unique<LoginGate>(
+      LoginGate::Limits{p.settings.login_threads, p.settings.login_queue, p.settings.login_queue_per_address},
+      *p.login, [&p] { return p.store->current(); }, *p.log);
+  Routes::Limits limits;
+  limits.body = p.settings.body_limit;
+  limits.dialects.xml = {p.settings.rpc_depth, p.settings.rpc_values};
+  limits.dialects.json_depth = p.settings.rpc_depth;
+  p.routes = std::make_unique<Routes>(limits, p.nodes->own_node(), *p.gate,
+                                      RpcServices{*p.scheduler, *p.tokens, *p.events}, *p.log, p.clock);
+
+  p.settings.http.tls_endpoints = endpoints(options, *p.store->current(), p.nodes->own_node());
+  p.settings.http.local_socket = p.root.socket();
+  p.server = std::make_unique<rpc::HttpServer>(p.settings.http, p.certificate->context(), *p.routes);
+  if (Status done = p.server->start(); !done) return fail(done.error());
+  if (Status done = base::replace_file(p.files, p.root.pid(), std::to_string(::getpid()) + "\n", 0644); !done)
+    return fail(done.error());
+
+  const auto ports = p.server->ports();
+  for (std::size_t i = 0; i < ports.size(); ++i)
+    p.addresses.push_back(p.settings.http.tls_endpoints[i].address + ":" + std::to_string(ports[i]));
+  p.log->notice("confd " CONFD_VERSION " serves node " + std::to_string(p.nodes->own_node()) + " at " +
+                base::join(p.addresses, ", ") + " and " + p.root.socket() + ", EXAConf revision " +
+                std::to_string(p.store->current()->revision()));
+  return std::unique_ptr<App>(new App(std::move(parts)));
+}
+
+Status App::check(const Options& options) {
+  // Reads only: no lock, no log, nothing committed, so that it can be asked beside a running confd.
+  base::FileSystem& files = base::system_file_system();
+  const Root root(options.root);
+  if (auto settings = load_settings(files, root.settings()); !settings) return settings.error();
+  const auto text = files.read(root.exaconf());
+  if (!text) return text.error();
+  const auto config = exaconf::Config::load(*text);
+  if (!config) return config.error();
+  if (const auto node = own_node(options, **config); !node) return node.error();
+  ListenerCertificate certificate(files, root, [&] { return *config; });
+  return certificate.reload();
+}
+
+void App::reload() {
+  Parts& p = *parts_;
+  if (auto settings = load_settings(p.files, p.root.settings()))
+    p.log->set_level(settings->log.level);
+  else
+    p.log->err("SIGHUP: the log level stays: " + settings.error().text);
+  if (Status done = p.certificate->reload(); done)
+    p.log->notice("SIGHUP: certificate and log level were read again");
+  else
+    p.log->err("SIGHUP: the certificate stays: " + done.error().text);
+}
+
+void App::stop() {
+  if (!parts_ || parts_->stopped) return;
+  Parts& p = *parts_;
+  p.stopped = true;
+  p.log->notice("confd stops: no new connections, " + std::to_string(p.scheduler->counters().running) +
+                " job(s) may end");
+  p.server->stop_accepting();
+  p.scheduler->drain(p.settings.stop_deadline);
+  p.events->close();
+  p.server->stop();
+  p.gate.reset();
+  p.scheduler.reset();
+  (void)p.files.remove(p.root.pid()).ok();
+  p.log->notice("confd has stopped");
+  p.log->flush();
+}
+
+bool App::alive() const {
+  (void)parts_->scheduler->counters();  // takes the scheduler's lock: a scheduler that hangs does not return
+  return true;
+}
+
+std::string App::status() const {
+  const auto counters = parts_->scheduler->counters();
+  return "serving " + base::join(parts_->addresses, ", ") + ", revision " +
+         std::to_string(parts_->store->current()->revision()) + ", " + std::to_string(counters.running) +
+         " job(s) running, " + std::to_string(counters.queued) + " queued";
+}
+
+const std::vector<std::string>& App::addresses() const {
+  return parts_->addresses;
+}
+
+}  // namespace confd::daemon

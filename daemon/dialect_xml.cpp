@@ -1,0 +1,41 @@
+#include "daemon/dialects.h"
+
+namespace confd::daemon {
+
+using base::Struct;
+using base::Value;
+
+Struct request_summary(const rpc::HttpRequest& request) {
+  Struct s;
+  s.reserve(4);
+  s.append("method", request.method);
+  s.append("path", request.path());
+  s.append("remote", request.remote_address);
+  if (const std::string* agent = request.header("User-Agent")) s.append("agent", agent->substr(0, 200));
+  return s;
+}
+
+void answer_xml(const rpc::HttpRequest& request, std::shared_ptr<const auth::Identity> caller,
+                RpcServices& services, const DialectLimits& limits, DialectAnswer done) {
+  const auto respond = [done](std::string body, const std::string& note) {
+    done({200, {{"Content-Type", "text/xml; charset=utf-8"}}, std::move(body)}, note);
+  };
+  auto parsed = rpc::parse_call(request.body, limits.xml);
+  if (!parsed)
+    return respond(rpc::render_fault({1, "<class 'xml.parsers.expat.ExpatError'>:" + parsed.error().text}),
+                   "malformed XML-RPC");
+  auto call = std::make_shared<RpcCall>();
+  call->method = std::move(parsed->method);
+  call->arguments = std::move(parsed->params);
+  call->caller = std::move(caller);
+  call->request = request_summary(request);
+  call->on_reply = [respond](const RpcCall& self, Value value) {
+    respond(rpc::render_response(value), self.method + " " + self.note);
+  };
+  call->on_fault = [respond](const RpcCall& self, RpcFault fault) {
+    respond(rpc::render_fault({1, fault.text}), self.method + " fault");
+  };
+  dispatch(call, services);
+}
+
+}  // namespace confd::daemon

@@ -1,0 +1,209 @@
+#include "daemon/initialise.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+#include <cerrno>
+#include <cstring>
+
+#include <ostream>
+
+#include "auth/certificate.h"
+#include "auth/password.h"
+#include "base/text.h"
+#include "daemon/root.h"
+#include "exaconf/config.h"
+#include "exaconf/initial.h"
+#include "exaconf/transaction.h"
+#include "exaconf/value_types.h"
+
+namespace confd::daemon {
+
+using base::Code;
+using base::Error;
+using base::Result;
+using base::Status;
+
+namespace {
+
+constexpr std::string_view kAdmin = "admin";
+
+struct AdminPassword {
+  std::string encoded;
+  std::string clear;  // only when we made it up
+};
+
+Result<AdminPassword> admin_password(const Options& options, base::FileSystem& files, base::Random& random) {
+  AdminPassword result;
+  std::string clear;
+  if (!options.admin_password_file.empty()) {
+    const auto text = files.read(options.admin_password_file);
+    if (!text) return text.error();
+    clear = text->substr(0, text->find_first_of("\r\n"));
+    if (clear.empty())
+      return Error{Code::bad_parameter,
+                   options.admin_password_file + " has an empty first line; write the password there"};
+  } else {
+    clear = result.clear = base::random_alphanumeric(random, 20);
+  }
+  auto encoded = auth::encode_password(clear, random);
+  if (!encoded) return encoded.error();
+  result.encoded = std::move(*encoded);
+  return result;
+}
+
+std::string node_name(int id) {
+  return "Node : " + std::to_string(id);
+}
+
+// An EXAConf that exists, with user admin added when it has none and the network that was asked for.
+Result<std::string> adopted(const Options& options, base::FileSystem& files, const std::string& admin_hash) {
+  const auto text = files.read(options.from);
+  if (!text) return text.error();
+  auto config = exaconf::Config::load(*text);
+  if (!config) return Error{config.error().code, options.from + ": " + config.error().text};
+  if ((*config)->nodes().size() != 1)
+    return Error{Code::unsupported, options.from + " has " + std::to_string((*config)->nodes().size()) +
+                                        " nodes; this version of confd serves clusters of one node"};
+  exaconf::Transaction edit(*config);
+  const int id = (*config)->nodes().begin()->first;
+  if (options.node_id_given && options.node_id != id)
+    return Error{Code::bad_parameter, options.from + " has node " + std::to_string(id) + ", not " +
+                                          std::to_string(options.node_id)};
+  if (!options.private_net.empty())
+    if (Status done = edit.set(node_name(id), "PrivateNet", options.private_net); !done) return done.error();
+  if (!(*config)->user(kAdmin) && (*config)->group("exaadm")) {
+    std::int64_t user_id = 1000;
+    while ((*config)->user_by_id(user_id)) ++user_id;
+    const std::string section = "Users/" + std::string(kAdmin);
+    Status done = edit.add_section(section);
+    if (done) done = edit.set(section, "ID", std::to_string(user_id));
+    if (done) done = edit.set(section, "Group", "exaadm");
+    if (done) done = edit.set(section, "LoginEnabled", "True");
+    if (done) done = edit.set(section, "Passwd", admin_hash);
+    if (!done) return done.error();
+  }
+  if (!edit.changed()) return (*config)->text();
+  auto sealed = exaconf::seal(edit.document(), (*config)->revision() + 1);
+  if (!sealed) return sealed.error();
+  return (*sealed)->text();
+}
+
+// A sparse file: space is taken as it is used.
+Status make_device(const std::string& path, std::uint64_t bytes) {
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) return Error{Code::io_error, "cannot make the device " + path + ": " + std::strerror(errno)};
+  const bool done = ::ftruncate(fd, static_cast<off_t>(bytes)) == 0 && ::fsync(fd) == 0;
+  const int problem = errno;
+  ::close(fd);
+  if (!done)
+    return Error{Code::io_error, "cannot make the device " + path + " of " + std::to_string(bytes) +
+                                     " bytes: " + std::strerror(problem)};
+  return {};
+}
+
+Status write_certificate(const exaconf::Config& config, const Root& root, base::FileSystem& files,
+                         base::Clock& clock) {
+  std::vector<std::string> names{"localhost", "127.0.0.1", "::1"};
+  std::string common_name = "confd";
+  for (const auto& [id, node] : config.nodes()) {
+    common_name = node.name;
+    names.push_back(node.name);
+    if (!node.private_ip.empty()) names.push_back(node.private_ip);
+    if (!node.public_ip.empty()) names.push_back(node.public_ip);
+  }
+  auto made = auth::make_self_signed(common_name, names, clock.now());
+  if (!made) return made.error();
+  const auto path = [&](std::string_view key, const char* file) {
+    const std::string* text = config.get("SSL", key);
+    return text && !text->empty() && *text != "None" ? root.resolve(*text)
+                                                     : base::join_path(root.tls_directory(), file);
+  };
+  for (const auto& [where, text] : {std::pair(path("CertKey", "ssl.key"), made->key_pem),
+                                    std::pair(path("Cert", "ssl.crt"), made->certificate_pem),
+                                    std::pair(path("CertAuth", "ssl.ca"), made->certificate_pem)}) {
+    if (Status done = files.make_directories(base::parent_directory(where), 0700); !done) return done;
+    if (Status done = base::replace_file(files, where, text, 0600); !done) return done;
+  }
+  return {};
+}
+
+}  // namespace
+
+Status make_certificate(const Options& options, base::FileSystem& files, base::Clock& clock) {
+  const Root root(options.root);
+  const auto text = files.read(root.exaconf());
+  if (!text) return text.error();
+  auto config = exaconf::Config::load(*text);
+  if (!config) return config.error();
+  return write_certificate(**config, root, files, clock);
+}
+
+Status initialise(const Options& options, base::FileSystem& files, base::Clock& clock, base::Random& random,
+                  std::ostream& out) {
+  const Root root(options.root);
+  if (files.status(root.exaconf()))
+    return Error{
+        Code::exists,
+        root.exaconf() + " is there already; choose another --root, or delete it to make a new node"};
+  const auto device_bytes = exaconf::parse_size(options.device_size);
+  if (!device_bytes || *device_bytes == 0)
+    return Error{Code::bad_parameter,
+                 "--device-size '" + options.device_size + "' is no size; write one such as '8 GiB'"};
+  auto password = admin_password(options, files, random);
+  if (!password) return password.error();
+
+  std::string text;
+  if (!options.from.empty()) {
+    auto taken = adopted(options, files, password->encoded);
+    if (!taken) return taken.error();
+    text = std::move(*taken);
+  } else {
+    exaconf::InitialSettings settings;
+    settings.node_id = options.node_id;
+    settings.private_net = options.private_net.empty() ? "127.0.0." + std::to_string(options.node_id) + "/8"
+                                                       : options.private_net;
+    settings.root_directory = root.directory();
+    settings.admin_name = kAdmin;
+    settings.admin_passwd_hash = password->encoded;
+    settings.device_size = options.device_size;
+    settings.data_volume_size = options.data_volume_size;
+    settings.archive_volume_size = options.archive_volume_size;
+    if (options.private_net.empty() && options.node_id > 254)
+      return Error{Code::bad_parameter, "--node-id " + std::to_string(options.node_id) +
+                                            " wants a --private-net: 127.0.0.<node id> ends at 254"};
+    auto made = exaconf::initial_exaconf(settings, random);
+    if (!made) return made.error();
+    text = std::move(*made);
+  }
+  auto config = exaconf::Config::load(text);
+  if (!config) return config.error();
+
+  // etc, spool, logs and data hold secrets or records of users; run is where anybody on the machine finds the
+  // socket.
+  for (const std::string& folder : {root.directory(), root.run()})
+    if (Status done = files.make_directories(folder, 0755); !done) return done;
+  for (const std::string& folder :
+       {base::parent_directory(root.exaconf()), root.jobs(), root.log_directory(), root.storage()})
+    if (Status done = files.make_directories(folder, 0700); !done) return done;
+  if (Status done =
+          make_device(base::join_path(root.storage(), "dev.1"), static_cast<std::uint64_t>(*device_bytes));
+      !done)
+    return done;
+  if (Status done = write_certificate(**config, root, files, clock); !done) return done;
+  if (!password->clear.empty() && (*config)->user(kAdmin))
+    if (Status done = base::replace_file(files, root.admin_password(), password->clear + "\n", 0600); !done)
+      return done;
+  if (Status done = base::replace_file(files, root.exaconf(), (*config)->text(), 0600); !done) return done;
+
+  const auto& node = (*config)->nodes().begin()->second;
+  out << "Made node " << node.id << " (" << node.name << ", " << node.private_ip << ") in "
+      << root.directory() << "\n"
+      << "  EXAConf      " << root.exaconf() << ", revision " << (*config)->revision() << "\n"
+      << "  certificate  self-signed, in " << root.tls_directory() << "\n";
+  if (!password->clear.empty() && (*config)->user(kAdmin))
+    out << "  user admin   password in " << root.admin_password() << "\n";
+  out << "Start it:      confd --root " << root.directory() << "\n";
+  return {};
+}
+
+}  // namespace confd::daemon

@@ -1,0 +1,40 @@
+// Root: where the files of a node are (design.md §9). File names live here and nowhere else. Thread-safety: a
+// plain value.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace confd::daemon {
+
+class Root {
+ public:
+  explicit Root(std::string directory) : directory_(std::move(directory)) {
+    while (directory_.size() > 1 && directory_.back() == '/') directory_.pop_back();
+  }
+  const std::string& directory() const { return directory_; }
+  std::string exaconf() const { return directory_ + "/etc/EXAConf"; }
+  std::string settings() const { return directory_ + "/etc/confd.yaml"; }
+  std::string admin_password() const { return directory_ + "/etc/admin.password"; }
+  std::string tls_directory() const { return directory_ + "/etc/ssl"; }
+  std::string jobs() const { return directory_ + "/spool/jobs"; }
+  std::string tokens() const { return directory_ + "/spool/tokens.json"; }
+  std::string storage() const { return directory_ + "/data/storage"; }
+  std::string log_directory() const { return directory_ + "/logs/logd"; }
+  std::string log() const { return directory_ + "/logs/logd/ConfD.log"; }
+  std::string run() const { return directory_ + "/run"; }
+  std::string socket() const { return directory_ + "/run/confd.sock"; }
+  std::string lock() const { return directory_ + "/run/confd.lock"; }
+  std::string pid() const { return directory_ + "/run/confd.pid"; }
+
+  // EXAConf names files as they are in the original's container, below /exa. Here that is the root.
+  std::string resolve(std::string_view path) const {
+    if (path == "/exa" || path.substr(0, 5) == "/exa/") return directory_ + std::string(path.substr(4));
+    return std::string(path);
+  }
+
+ private:
+  std::string directory_;
+};
+
+}  // namespace confd::daemon

@@ -1,0 +1,168 @@
+#include "daemon/routes.h"
+
+#include "base/json.h"
+#include "base/text.h"
+
+namespace confd::daemon {
+
+using base::Struct;
+using rpc::HeaderDecision;
+using rpc::HttpRequest;
+using rpc::HttpResponse;
+
+namespace {
+
+HttpResponse plain(unsigned status, std::string text) {
+  return {status, {{"Content-Type", "text/plain; charset=utf-8"}}, std::move(text)};
+}
+
+HttpResponse unauthorized() {
+  HttpResponse response =
+      plain(401, "Unauthorized: confd wants a user and a password (Basic) or a token (Bearer)\n");
+  response.headers.emplace_back("WWW-Authenticate", "Basic realm=\"ConfD\"");
+  return response;
+}
+
+enum class Place { xml, json, events, nowhere };
+
+// Any case, a slash at the end does not matter (spec/rpc.md §1, §6).
+Place place_of(std::string_view path) {
+  while (path.size() > 1 && path.back() == '/') path.remove_suffix(1);
+  const std::string lower = base::to_lower(path);
+  if (lower == "/" || lower.empty() || lower == "/rpc2") return Place::xml;
+  if (lower == "/rest" || lower == "/jrpc") return Place::json;
+  if (lower == "/events") return Place::events;
+  return Place::nowhere;
+}
+
+HttpResponse wrong_verb(std::string_view allowed) {
+  HttpResponse response = plain(405, "This path answers " + std::string(allowed) + " only\n");
+  response.headers.emplace_back("Allow", std::string(allowed));
+  return response;
+}
+
+}  // namespace
+
+struct Routes::Arrival {
+  std::shared_ptr<const auth::Identity> caller;
+  base::SteadyTime at;
+};
+
+bool Routes::open_answer(const HttpRequest& head, HttpResponse& answer) const {
+  if (head.method != "GET" && head.method != "HEAD") return false;
+  const std::string path = base::to_lower(head.path());
+  if (path == "/is_master") {
+    answer = plain(200, "true");
+    return true;
+  }
+  if (path == "/healthz") {
+    const auto counters = services_.scheduler.counters();
+    answer = {200,
+              {{"Content-Type", "application/json"}},
+              base::render_json(Struct{{"status", "ok"},
+                                       {"revision", services_.scheduler.config()->revision()},
+                                       {"jobs_queued", static_cast<std::int64_t>(counters.queued)},
+                                       {"jobs_running", static_cast<std::int64_t>(counters.running)}})};
+    return true;
+  }
+  if (path != "/master") return false;
+  const exaconf::ConfigPtr config = services_.scheduler.config();
+  const auto node = config->nodes().find(node_);
+  if (node == config->nodes().end()) {
+    answer = plain(503, "EXAConf has no section for this node\n");
+    return true;
+  }
+  // No newline: clients paste the body into a URL (spec/rpc.md §1).
+  answer = plain(200, head.query("info_type") == "name" ? node->second.name : node->second.private_ip);
+  return true;
+}
+
+void Routes::on_header(const HttpRequest& head, std::function<void(HeaderDecision)> decide) {
+  HttpResponse open;
+  if (open_answer(head, open)) {
+    HeaderDecision decision;
+    decision.answer = std::move(open);
+    return decide(std::move(decision));
+  }
+  auto arrival = std::make_shared<Arrival>();
+  arrival->at = clock_.steady_now();
+  const bool no_credentials = !head.peer && !head.header("Authorization");
+  const std::string what = no_credentials || head.peer ? head.remote_address + " " + head.method + " " +
+                                                             std::string(head.path().substr(0, 100))
+                                                       : std::string();
+  gate_.identify(head, [this, arrival, what, decide = std::move(decide)](LoginResult login) {
+    HeaderDecision decision;
+    if (login.identity) {
+      arrival->caller = std::move(login.identity);
+      decision.body_limit = limits_.body;
+      decision.context = arrival;
+    } else if (login.overloaded) {
+      decision.answer = plain(503, "Too many logins wait to be checked; try again\n");
+      decision.answer->headers.emplace_back("Retry-After", "1");
+    } else {
+      if (!what.empty()) log_.warn("request " + what + " refused: " + login.reason);
+      decision.answer = unauthorized();
+    }
+    decide(std::move(decision));
+  });
+}
+
+void Routes::finish(const HttpRequest& request, const Arrival& arrival, const rpc::Responder& responder,
+                    HttpResponse response, const std::string& note) {
+  if (log_.enabled(base::LogLevel::info)) {
+    const auto micros =
+        std::chrono::duration_cast<std::chrono::microseconds>(clock_.steady_now() - arrival.at).count();
+    std::string line;
+    line.reserve(160);
+    line.append("request ")
+        .append(request.remote_address)
+        .append(" ")
+        .append(arrival.caller->user)
+        .append(" ")
+        .append(request.method);
+    line.append(" ")
+        .append(request.path().substr(0, 100))
+        .append(" ")
+        .append(note)
+        .append(" -> ")
+        .append(std::to_string(response.status));
+    line.append(" in ").append(std::to_string(micros)).append(" us");
+    log_.info(line);
+  }
+  responder.send(std::move(response));
+}
+
+void Routes::on_request(HttpRequest request, std::shared_ptr<void> context, rpc::Responder responder) {
+  const auto arrival = std::static_pointer_cast<Arrival>(context);
+  const Place place = place_of(request.path());
+  const bool is_post = request.method == "POST";
+  if (place == Place::nowhere)
+    return finish(request, *arrival, responder,
+                  plain(404, "There is nothing at this path; XML-RPC is at /RPC2, JSON at /rest and /jrpc\n"),
+                  "nothing there");
+  if (place == Place::events) {
+    if (request.method != "GET") return finish(request, *arrival, responder, wrong_verb("GET"), "wrong verb");
+    const auto id = request.query("subscription");
+    const base::Status done = services_.events.listen(*arrival->caller, id.value_or(""), responder);
+    if (!done)
+      finish(request, *arrival, responder,
+             plain(done.error().code == base::Code::busy ? 409 : 404, done.error().text + "\n"),
+             "no such subscription");
+    return;
+  }
+  if (!is_post) return finish(request, *arrival, responder, wrong_verb("POST"), "wrong verb");
+  // The body is dropped before the job runs: only what the log needs is kept while it waits.
+  auto kept = std::make_shared<HttpRequest>();
+  kept->method = request.method;
+  kept->target = request.target;
+  kept->remote_address = request.remote_address;
+  auto done = [this, kept, arrival, responder](HttpResponse response, const std::string& note) {
+    finish(*kept, *arrival, responder, std::move(response), note);
+  };
+  if (place == Place::xml)
+    answer_xml(request, arrival->caller, services_, limits_.dialects, std::move(done));
+  else
+    answer_json(request, arrival->caller, services_, limits_.dialects, std::move(done));
+}
+
+}  // namespace confd::daemon

@@ -1,0 +1,47 @@
+// Routes: what each path answers, and the order of checks: login first, before anything else is looked at
+// (spec/rpc.md §2), then path and verb, then the call.
+//
+// Open to everybody: GET /master, /master?info_type=name, /is_master, /healthz. Thread-safety: any thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon/dialects.h"
+#include "daemon/events.h"
+#include "daemon/login_gate.h"
+#include "rpc/http_server.h"
+
+namespace confd::daemon {
+
+class Routes : public rpc::HttpHandler {
+ public:
+  struct Limits {
+    std::uint64_t body = 64u << 20;
+    DialectLimits dialects;
+  };
+  // `node`: the own one; this node is master as long as there is one node only.
+  Routes(Limits limits, int node, LoginGate& gate, RpcServices services, base::Log& log, base::Clock& clock)
+      : limits_(limits), node_(node), gate_(gate), services_(services), log_(log), clock_(clock) {}
+
+  void on_header(const rpc::HttpRequest& head, std::function<void(rpc::HeaderDecision)> decide) override;
+  void on_request(rpc::HttpRequest request, std::shared_ptr<void> context, rpc::Responder responder) override;
+
+ private:
+  struct Arrival;
+  bool open_answer(const rpc::HttpRequest& head, rpc::HttpResponse& answer) const;
+  void finish(const rpc::HttpRequest& request, const Arrival& arrival, const rpc::Responder& responder,
+              rpc::HttpResponse response, const std::string& note);
+
+  const Limits limits_;
+  const int node_;
+  LoginGate& gate_;
+  RpcServices services_;
+  base::Log& log_;
+  base::Clock& clock_;
+};
+
+}  // namespace confd::daemon

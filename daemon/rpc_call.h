@@ -1,0 +1,37 @@
+// RpcCall: one method call on its way: who calls, with which arguments, and how to answer. Independent of the
+// dialect (XML-RPC, JSON). Thread-safety: the answer may come from any thread, once; the rest is constant.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "auth/identity.h"
+#include "base/result.h"
+#include "base/value.h"
+
+namespace confd::daemon {
+
+// What went wrong with the *call* (unknown method, wrong arguments); what goes wrong with a *job* is in the
+// envelope (spec/rpc.md §14.4).
+struct RpcFault {
+  enum class Kind { unknown_method, bad_arguments, refused, internal } kind = Kind::bad_arguments;
+  std::string text;
+};
+
+struct RpcCall {
+  std::string method;
+  base::Array arguments;  // by position
+  std::shared_ptr<const auth::Identity> caller;
+  base::Struct request;  // path, method, remote, agent: for the job record
+  std::string note;      // job name and id, for the request's log line
+  // Set by the dialect.
+  std::function<void(const RpcCall&, base::Value)> on_reply;
+  std::function<void(const RpcCall&, RpcFault)> on_fault;
+
+  void reply(base::Value value) const { on_reply(*this, std::move(value)); }
+  void fault(RpcFault what) const { on_fault(*this, std::move(what)); }
+};
+using RpcCallPtr = std::shared_ptr<RpcCall>;
+
+}  // namespace confd::daemon

@@ -1,0 +1,42 @@
+// Settings: our own settings in <root>/etc/confd.yaml. Every key has a default; packaging/confd.yaml.sample
+// is made from the same table.
+//
+// An absent file means all defaults. An unknown key, a wrong type, a value out of range is an Error that
+// names file and key. Thread-safety: a plain value.
+#pragma once
+
+#include <string>
+
+#include "auth/login.h"
+#include "base/file_system.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "rpc/http_server.h"
+#include "scheduler/scheduler.h"
+
+namespace confd::daemon {
+
+struct Settings {
+  std::string store = "local";
+  base::Log::Options log;
+  rpc::HttpServerOptions http;
+  std::uint64_t body_limit = 64u << 20;  // after the login
+  std::uint64_t rpc_depth = 64;
+  std::uint64_t rpc_values = 1'000'000;
+  std::uint64_t login_threads = 2;
+  std::uint64_t login_queue = 500;
+  std::uint64_t login_queue_per_address = 50;
+  auth::LoginOptions login;
+  std::chrono::seconds token_lifetime{12 * 3600};
+  scheduler::SchedulerOptions scheduler;
+  std::chrono::seconds stop_deadline{30};
+  std::uint64_t subscriptions_per_user = 16;
+};
+
+base::Result<Settings> load_settings(base::FileSystem& files, const std::string& path);
+base::Result<Settings> parse_settings(std::string_view yaml, const std::string& name);
+
+// Text of packaging/confd.yaml.sample: every key with its meaning and its default, commented out.
+std::string settings_sample();
+
+}  // namespace confd::daemon
