@@ -16,9 +16,13 @@
 namespace confd::exaconf {
 
 struct Problem {
+  enum class Kind { parse, duplicate, nesting, integrity, validation };
   std::size_t line = 0;  // 1-based; 0 = the file as a whole
   std::string text;
+  Kind kind = Kind::validation;
 };
+// "line 7: text; line 9: text", at most ten and the number of the others.
+std::string render_problems(const std::vector<Problem>& problems);
 
 // "Node : 11" -> {"Node", "11"}; "Global" -> {"Global", ""} (spec §2 "Headings with an id").
 struct Heading {
@@ -26,19 +30,23 @@ struct Heading {
   std::string id;
 };
 Heading parse_heading(std::string_view name);
+// The written form: "Kind : id", "Plugin: id", or the kind alone.
+std::string heading_name(std::string_view kind, std::string_view id);
+// Both name the same thing: equal, or equal kind and id of headings with an id.
+bool same_heading(std::string_view a, std::string_view b);
 
 struct Entry {
   std::string key;
   std::string value;    // as ConfigObj gives it: trimmed, single/double quotes kept, triple quotes dropped
-  std::string raw_key;  // as written (quoted keys), for the canonical text
+  std::string raw_key;  // how the key is written when it can't be written bare; empty = as it is
   std::vector<std::string> comments;  // own lines before it
   std::string inline_comment;         // from '#', or empty
   std::size_t line = 0;               // where it was read; 0 = made by an edit
 };
 
 struct Section {
-  std::string name;  // unquoted; the root has none
-  std::string raw_name;
+  std::string name;      // unquoted; the root has none
+  std::string raw_name;  // like raw_key
   std::vector<std::string> comments;
   std::string inline_comment;
   std::size_t line = 0;
@@ -67,6 +75,10 @@ class Document {
   // MD5 of the canonical text with Revision and Checksum replaced by PLACEHOLDER (§4), 32 lower-case hex
   // digits.
   std::string checksum() const;
+
+  // Top-level section by name, in any spelling of the blanks around its colon, or nullptr.
+  Section* find(std::string_view name);
+  const Section* find(std::string_view name) const;
 
   Section root;
   std::vector<std::string> initial_comments;

@@ -11,6 +11,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -43,8 +44,8 @@ class Transaction {
   // there already).
   base::Result<Transaction> rebased(ConfigPtr newer) const;
 
-  // What changed against the base, for the job record: [{section, key, old, new}], secrets masked (Passwd,
-  // *Passwd, SyncKey, tokens, ...).
+  // What changed against the base, for the job record: [{section, key, before, after}], secrets masked
+  // (Passwd, *Passwd, SyncKey, tokens, ...).
   base::Value diff() const;
 
  private:
@@ -55,10 +56,35 @@ class Transaction {
   };
   base::Status apply(Operation operation);
   bool document_differs() const;
+  // The section and its parent; null when not there.
+  struct Place {
+    Section* parent = nullptr;
+    Section* section = nullptr;
+    std::string_view name;  // last part of the path
+  };
+  Place find(std::string_view path);
+  Section* find_in(Section& parent, std::size_t depth, std::string_view name);
 
   ConfigPtr base_;
   Document document_;
   std::vector<Operation> operations_;
+  // Sections of the last parents looked into, by depth, so that a thousand edits of [Users] do not walk its
+  // list a thousand times.
+  struct Index {
+    Index() = default;
+    Index(const Index&) {}  // a copy looks into other sections
+    Index& operator=(const Index&) {
+      reset(nullptr);
+      return *this;
+    }
+    void reset(const Section* new_parent) {
+      parent = new_parent;
+      positions.clear();
+    }
+    const Section* parent = nullptr;
+    std::unordered_map<std::string, std::size_t> positions;
+  };
+  Index indexes_[2];
 };
 
 // The document of a finished transaction as the next revision: Revision set, Checksum computed and stored
