@@ -19,9 +19,12 @@ namespace {
 
 std::string class_of(const Problem& problem) {
   switch (problem.kind) {
-    case Problem::Kind::duplicate: return "DuplicateError";
-    case Problem::Kind::nesting: return "NestingError";
-    default: return "ParseError";
+    case Problem::Kind::duplicate:
+      return "DuplicateError";
+    case Problem::Kind::nesting:
+      return "NestingError";
+    default:
+      return "ParseError";
   }
 }
 
@@ -50,8 +53,8 @@ TEST_CASE("a sample is read or rejected as the reference does, at the same line"
     const auto read = Document::parse_collecting(sample.text());
     std::string verdict = "ok";
     if (!read.problems.empty())
-      verdict = "REJECT:" + class_of(read.problems.front()) + "@line" +
-                std::to_string(read.problems.front().line);
+      verdict =
+          "REJECT:" + class_of(read.problems.front()) + "@line" + std::to_string(read.problems.front().line);
     CHECK(verdict == sample.parse);
   }
 }
@@ -88,7 +91,8 @@ TEST_CASE("a sample's revision and checksum are the reference's") {
 }
 
 TEST_CASE("the vectors of the specification") {
-  CHECK(Document::parse(test::sample_file("real-6.1.6.conf"))->checksum() == "d183185a9d172da419a59a55a83982af");
+  CHECK(Document::parse(test::sample_file("real-6.1.6.conf"))->checksum() ==
+        "d183185a9d172da419a59a55a83982af");
   CHECK(Document::parse(test::sample_file("real-2025.1.3.conf"))->checksum() ==
         "b859548089afd15a9f0db789233a66c6");
 }
@@ -161,7 +165,8 @@ TEST_CASE("an edit without COMMIT is refused with the documented text") {
   REQUIRE_FALSE(config.ok());
   CHECK(config.error().code == base::Code::invalid_config);
   CHECK(config.error().text ==
-        "EXAConf: Integrity check failed! The stored checksum 'ecc4aceb0a2cdd068cf8ce0c70c431ec' does not match "
+        "EXAConf: Integrity check failed! The stored checksum 'ecc4aceb0a2cdd068cf8ce0c70c431ec' does not "
+        "match "
         "the actual checksum '6183992c4c42d0b295cbfb9663780324'. Set checksum to 'COMMIT' if you made "
         "intentional changes.");
 }

@@ -7,15 +7,15 @@
 namespace confd::test {
 
 struct Sample {
-  std::string file;                // "edge-01-no-indent.conf"
-  std::string parse;               // "ok" or "REJECT:DuplicateError@line8"
-  std::string is_canonical;        // "yes", "no", "-"
-  std::string stored_revision;     // "-" when there is none
+  std::string file;             // "edge-01-no-indent.conf"
+  std::string parse;            // "ok" or "REJECT:DuplicateError@line8"
+  std::string is_canonical;     // "yes", "no", "-"
+  std::string stored_revision;  // "-" when there is none
   std::string stored_checksum;
   std::string computed_checksum;
-  std::string load;                // "ok" or the reference's exception
+  std::string load;  // "ok" or the reference's exception
   std::string revision_after_load;
-  std::string checksum_after_load; // a word, or "varies(token generated)"
+  std::string checksum_after_load;  // a word, or "varies(token generated)"
   std::string second_load;
 
   std::string name() const { return file.substr(0, file.rfind('.')); }
