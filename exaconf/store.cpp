@@ -219,11 +219,12 @@ std::optional<Store::Edit> Store::put_back() {
   const ConfigPtr now = current();
   const std::string revision = std::to_string(now->revision());
   if (const base::Status done = replace(*now, History::nothing); !done) {
-    std::string text = "EXAConf: " + path_ + " was removed and revision " + revision +
-                       " can't be put back: " + done.error().text;
-    if (text == refused_) return std::nullopt;
-    refused_ = text;
-    return Edit{false, std::move(text)};
+    // The reason names a new temp file each time: whether it was told is judged without it.
+    const std::string what =
+        "EXAConf: " + path_ + " was removed and revision " + revision + " can't be put back: ";
+    if (what == refused_) return std::nullopt;
+    refused_ = what;
+    return Edit{false, what + done.error().text};
   }
   return Edit{false, "EXAConf: " + path_ + " was removed; revision " + revision +
                          ", which is in force, was put back"};
