@@ -78,7 +78,7 @@ void HttpConnection::continue_handshake() {
   server_->event("TLS handshake with " + client_.address + " failed: " + transport_.last_error());
   if (transport_.spoke_clear_http()) {
     static constexpr std::string_view kSpeakTls =
-        "HTTP/1.1 400 Bad Request\r\nServer: confd\r\nContent-Type: text/plain\r\nContent-Length: 45\r\n"
+        "HTTP/1.1 400 Bad Request\r\nServer: confd\r\nContent-Type: text/plain\r\nContent-Length: 46\r\n"
         "Connection: close\r\n\r\nThis port speaks HTTPS only: use https://...\r\n";
     (void)::send(transport_.socket().descriptor(), kSpeakTls.data(), kSpeakTls.size(),
                  MSG_NOSIGNAL | MSG_DONTWAIT);

@@ -139,6 +139,7 @@ bool HttpConnection::flush() {
     return false;
   }
   if (status == IoStatus::done) {
+    if (phase_ == Phase::events) unread_events_ -= std::exchange(events_buffered_, 0u);
     out_ = std::string();
     tail_ = std::string();
     out_at_ = tail_at_ = 0;
