@@ -26,6 +26,30 @@ std::size_t space_at_back(std::string_view text) {
   return 0;
 }
 
+// A set of ASCII characters as a table: every byte of a file passes one of these tests.
+class CharacterSet {
+ public:
+  constexpr explicit CharacterSet(std::string_view characters) {
+    for (const char c : characters) member_[static_cast<unsigned char>(c)] = true;
+  }
+  bool in(std::string_view text) const {
+    for (const char c : text)
+      if (member_[static_cast<unsigned char>(c)]) return true;
+    return false;
+  }
+
+ private:
+  bool member_[256] = {};
+};
+constexpr CharacterSet kNotInPlainName{"[]\n\r"};
+constexpr CharacterSet kNotInPlainKey{"=\n\r"};
+constexpr CharacterSet kNotInPlainValue{"#\n"};
+
+// No white space at either end; the usual ends are visible ASCII characters. REQUIRES: not empty.
+bool is_trimmed(std::string_view text) {
+  return (text.front() > ' ' || space_at_front(text) == 0) && (text.back() > ' ' || space_at_back(text) == 0);
+}
+
 bool is_quote(char c) {
   return c == '"' || c == '\'';
 }
@@ -114,8 +138,9 @@ bool reads_back_as_key(std::string_view written, std::string_view key) {
   // Indented and not: a key must not change its meaning with the depth of its section.
   for (const std::string_view indent : {"", "    "}) {
     const std::string line = std::string(indent) + std::string(written) + " = ";
-    if (trim_left(line).front() == '#' || read_marker(line)) return false;
-    const auto read = read_key(line);
+    const std::string_view content = trim_left(line);
+    if (content.front() == '#' || read_marker(line)) return false;
+    const auto read = read_key(line, content);
     if (!read || read->key != key || !read->rest.empty()) return false;
   }
   return true;
@@ -141,11 +166,17 @@ bool reads_back_in_triple_quotes(std::string_view value, char quote) {
 }  // namespace
 
 std::string_view trim_left(std::string_view text) {
+  // Most texts begin with blanks or with a visible ASCII character.
+  std::size_t blanks = 0;
+  while (blanks < text.size() && text[blanks] == ' ') ++blanks;
+  text.remove_prefix(blanks);
+  if (!text.empty() && text.front() > ' ') return text;
   while (const std::size_t length = space_at_front(text)) text.remove_prefix(length);
   return text;
 }
 
 std::string_view trim_right(std::string_view text) {
+  if (!text.empty() && text.back() > ' ') return text;
   while (const std::size_t length = space_at_back(text)) text.remove_suffix(length);
   return text;
 }
@@ -165,8 +196,7 @@ std::optional<MarkerLine> read_marker(std::string_view line) {
   return opening > 1 ? read_marker_name(last, opening - 1) : std::nullopt;
 }
 
-std::optional<KeyLine> read_key(std::string_view line) {
-  const std::string_view text = trim_left(line);
+std::optional<KeyLine> read_key(std::string_view line, std::string_view text) {
   if (text.empty()) return std::nullopt;
   if (is_quote(text.front())) {
     if (auto key = read_quoted_key(text)) return key;
@@ -213,18 +243,16 @@ std::optional<ValueText> read_triple_end(std::string_view text, char quote) {
 }
 
 bool is_plain_name(std::string_view name) {
-  return !name.empty() && name.find_first_of("[]\n\r") == std::string_view::npos && !is_quote(name.front()) &&
-         space_at_front(name) == 0 && space_at_back(name) == 0;
+  return !name.empty() && !kNotInPlainName.in(name) && !is_quote(name.front()) && is_trimmed(name);
 }
 
 bool is_plain_key(std::string_view key) {
-  return !key.empty() && key.find_first_of("=\n\r") == std::string_view::npos && !is_quote(key.front()) &&
-         key.front() != '[' && key.front() != '#' && space_at_front(key) == 0 && space_at_back(key) == 0;
+  return !key.empty() && !kNotInPlainKey.in(key) && !is_quote(key.front()) && key.front() != '[' &&
+         key.front() != '#' && is_trimmed(key);
 }
 
 bool is_plain_value(std::string_view value) {
-  return value.empty() || (value.find_first_of("#\n") == std::string_view::npos && !is_quote(value.front()) &&
-                           space_at_front(value) == 0 && space_at_back(value) == 0);
+  return value.empty() || (!kNotInPlainValue.in(value) && !is_quote(value.front()) && is_trimmed(value));
 }
 
 std::optional<std::string> written_name(std::string_view name) {

@@ -30,7 +30,8 @@ struct KeyLine {
   std::string_view key;   // quotes dropped
   std::string_view rest;  // after '=' and white space, up to the end of the line
 };
-std::optional<KeyLine> read_key(std::string_view line);
+// `content` is the line without the white space before it.
+std::optional<KeyLine> read_key(std::string_view line, std::string_view content);
 
 struct ValueText {
   std::string_view value;

@@ -1,4 +1,6 @@
 // Document::parse_collecting: lines to a tree (spec/exaconf.md §2).
+#include <array>
+#include <cstdint>
 #include <cstring>
 #include <unordered_set>
 
@@ -16,20 +18,36 @@ class Names {
  public:
   // False when the name is there already.
   bool insert(std::string_view name) {
-    if (set_.empty()) {
-      for (const std::string_view known : few_)
-        if (known == name) return false;
-      few_.push_back(name);
-      if (few_.size() > 16) set_.insert(few_.begin(), few_.end());
-      return true;
+    if (!set_.empty()) return set_.insert(name).second;
+    for (std::size_t i = 0; i < count_; ++i)
+      if (few_[i] == name) return false;
+    if (count_ < few_.size()) {
+      few_[count_++] = name;
+    } else {
+      set_.insert(few_.begin(), few_.end());
+      set_.insert(name);
     }
-    return set_.insert(name).second;
+    return true;
   }
 
  private:
-  std::vector<std::string_view> few_;
+  std::array<std::string_view, 16> few_;
+  std::size_t count_ = 0;
   std::unordered_set<std::string_view> set_;
 };
+
+// Most files are ASCII: eight bytes at a time find that out.
+bool is_ascii(std::string_view text) {
+  std::uint64_t seen = 0;
+  std::size_t i = 0;
+  for (; i + sizeof seen <= text.size(); i += sizeof seen) {
+    std::uint64_t word;
+    std::memcpy(&word, text.data() + i, sizeof word);
+    seen |= word;
+  }
+  for (; i < text.size(); ++i) seen |= static_cast<unsigned char>(text[i]);
+  return (seen & 0x8080808080808080u) == 0;
+}
 
 class Parser {
  public:
@@ -44,7 +62,7 @@ class Parser {
     const std::size_t first_end = text_.find('\n');
     if (first_end != std::string_view::npos && first_end > 0 && text_[first_end - 1] == '\r')
       document.newline = "\r\n";
-    if (!base::is_valid_utf8(text_)) {
+    if (!is_ascii(text_) && !base::is_valid_utf8(text_)) {
       report_encoding();
       return std::move(parsed_);
     }
@@ -105,7 +123,7 @@ class Parser {
     if (content.front() == '[') {
       if (const auto marker = read_marker(line)) return read_section(*marker);
     }
-    if (const auto key = read_key(line)) return read_entry(*key);
+    if (const auto key = read_key(line, content)) return read_entry(*key);
     // The line itself is not shown: it may be the rest of a secret.
     problem(line_, Kind::parse, "neither a [section] nor a key = value");
   }
@@ -142,31 +160,46 @@ class Parser {
 
   void read_entry(const KeyLine& line) {
     const std::size_t start = line_;
-    Entry entry;
-    if (opens_triple_quote(line.rest)) {
-      if (!read_triple(line.rest, entry)) return;
-    } else {
-      const auto read = read_value(line.rest);
-      if (!read)
-        return problem(
-            start, Kind::parse,
-            "the value of '" + std::string(line.key) + "' begins with a quote that is not closed at its end");
-      entry.value = read->value;
-      entry.inline_comment = read->comment;
-    }
-    if (!open_.back().names.insert(line.key))
-      return problem(start, Kind::duplicate,
-                     "key '" + std::string(line.key) + "' is there already" + place(open_.size() - 1));
-    entry.key = line.key;
-    if (!is_plain_key(line.key)) {
-      const auto written = written_key(line.key);
-      if (!written) return problem(start, Kind::parse, "key '" + entry.key + "' can't be written back");
-      if (*written != entry.key) entry.raw_key = *written;
+    std::vector<Entry>& entries = open_.back().section->entries;
+    if (entries.empty()) entries.reserve(4);
+    Entry& entry = entries.emplace_back();
+    if (!fill_entry(line, start, entry)) {
+      entries.pop_back();
+      return;
     }
     entry.line = start;
     entry.comments = std::move(comments_);
     comments_.clear();
-    open_.back().section->entries.push_back(std::move(entry));
+  }
+
+  bool fill_entry(const KeyLine& line, std::size_t start, Entry& entry) {
+    if (opens_triple_quote(line.rest)) {
+      if (!read_triple(line.rest, entry)) return false;
+    } else {
+      const auto read = read_value(line.rest);
+      if (!read) {
+        problem(
+            start, Kind::parse,
+            "the value of '" + std::string(line.key) + "' begins with a quote that is not closed at its end");
+        return false;
+      }
+      entry.value = std::string(read->value);
+      if (!read->comment.empty()) entry.inline_comment = read->comment;
+    }
+    if (!open_.back().names.insert(line.key)) {
+      problem(start, Kind::duplicate,
+              "key '" + std::string(line.key) + "' is there already" + place(open_.size() - 1));
+      return false;
+    }
+    entry.key = std::string(line.key);
+    if (is_plain_key(line.key)) return true;
+    const auto written = written_key(line.key);
+    if (!written) {
+      problem(start, Kind::parse, "key '" + entry.key + "' can't be written back");
+      return false;
+    }
+    if (*written != entry.key) entry.raw_key = *written;
+    return true;
   }
 
   // After an unclosed or ill-closed quote reading goes on with the line after the first.
