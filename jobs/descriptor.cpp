@@ -94,6 +94,17 @@ base::Status check_choice(const JobDescriptor& job, const Param& param, const ba
   return bad(job, param.name, given + " is none of " + base::join(choices, ", "));
 }
 
+// Warnings go into the job file: a caller must not fill it with a million of them.
+constexpr std::size_t kMostWarnings = 20;
+constexpr std::size_t kLongestName = 100;
+
+void warn(CheckedParams& checked, std::size_t& left_out, std::string text) {
+  if (checked.warnings.size() < kMostWarnings)
+    checked.warnings.push_back(std::move(text));
+  else
+    ++left_out;
+}
+
 // True when the parameter, or another that stands for it, was given.
 bool given_somehow(const JobDescriptor& job, const base::Struct& params, std::string_view name) {
   if (params.contains(name)) return true;
@@ -120,11 +131,12 @@ base::Result<CheckedParams> check_params(const JobDescriptor& job, const base::V
         base::Code::bad_parameter,
         "job '" + std::string(job.name) + "': the parameters must be a struct, not " + came(given)};
   CheckedParams checked;
+  std::size_t left_out = 0;
   for (const auto& [given_name, value] : given.is_null() ? kNone : given.as_struct()) {
     const std::string_view name = alias_target(job, given_name);
     const Param* param = find_param(job, name);
     if (param == nullptr) {
-      checked.warnings.push_back("unknown parameter '" + given_name + "' is ignored");
+      warn(checked, left_out, "unknown parameter '" + given_name.substr(0, kLongestName) + "' is ignored");
       continue;
     }
     if (value.is_null()) continue;
@@ -132,12 +144,15 @@ base::Result<CheckedParams> check_params(const JobDescriptor& job, const base::V
     if (!fitting) return bad(job, given_name, "must be " + wanted(param->types) + ", not " + came(value));
     if (auto choice = check_choice(job, *param, *fitting); !choice.ok()) return choice.error();
     if (name != given_name && given.find(name) != nullptr) {
-      checked.warnings.push_back("parameter '" + given_name + "' is ignored beside '" + std::string(name) +
-                                 "', which means the same");
+      warn(checked, left_out,
+           "parameter '" + given_name + "' is ignored beside '" + std::string(name) +
+               "', which means the same");
       continue;
     }
     checked.params.set(name, std::move(*fitting));
   }
+  if (left_out > 0)
+    checked.warnings.push_back("and " + std::to_string(left_out) + " more warnings of this kind");
   for (const Param& param : job.mandatory)
     if (!given_somehow(job, checked.params, param.name))
       return bad(job, param.name,

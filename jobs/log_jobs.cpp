@@ -103,6 +103,11 @@ std::chrono::seconds interval_of(JobContext& context) {
   return *interval;
 }
 
+template <class T>
+void add_once(std::vector<T>& list, T item) {
+  if (std::find(list.begin(), list.end(), item) == list.end()) list.push_back(std::move(item));
+}
+
 // Names and ids to the names that events use.
 std::vector<std::string> database_names(JobContext& context) {
   std::vector<std::string> names;
@@ -114,7 +119,7 @@ std::vector<std::string> database_names(JobContext& context) {
     });
     if (it == known.end())
       throw JobError{base::Code::not_found, "database '" + given + "' does not exist; see db_list"};
-    names.push_back(*it);
+    add_once(names, *it);
   }
   return names;
 }
@@ -135,7 +140,7 @@ std::vector<int> node_ids(JobContext& context) {
     if (!fits || !context.config().nodes().contains(static_cast<int>(*number)))
       throw JobError{base::Code::not_found,
                      "node " + std::to_string(*number) + " does not exist; see node_list"};
-    ids.push_back(static_cast<int>(*number));
+    add_once(ids, static_cast<int>(*number));
   }
   return ids;
 }
@@ -153,7 +158,7 @@ struct Request {
 
 Request read_request(JobContext& context) {
   Request request;
-  request.services = context.texts("services");
+  for (std::string& service : context.texts("services")) add_once(request.services, std::move(service));
   if (request.services.empty() || request.services.size() > kMostServices)
     refuse("services", "must name between 1 and " + std::to_string(kMostServices) + " services");
   request.nodes = node_ids(context);

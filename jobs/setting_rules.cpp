@@ -188,8 +188,11 @@ std::optional<std::string> to_text(const base::Value& value, bool inside_list = 
   }
 }
 
+constexpr std::size_t kLongestValue = 4096;
+
 bool is_one_line(std::string_view text) {
-  return std::none_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x20; });
+  return text.size() <= kLongestValue &&
+         std::none_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x20; });
 }
 
 }  // namespace
@@ -206,7 +209,8 @@ base::Result<std::vector<SettingChange>> checked_changes(const base::Struct& cha
         return refused(section, key, "can't be changed; " + changeable_settings() + " can");
       auto text = to_text(value);
       if (!text || !is_one_line(*text))
-        return refused(section, key, "must be one line of text, a number, a boolean or a list of these");
+        return refused(section, key,
+                       "must be one line of text (4 KiB at most), a number, a boolean or a list of these");
       if (auto problem = rule->check(*text, config)) return refused(section, key, *problem);
       if (config.section(section) == nullptr)
         return base::Error{base::Code::not_found, "EXAConf has no section [" + section + "]"};

@@ -34,7 +34,11 @@ base::Struct whole(const exaconf::Section& section) {
   return members;
 }
 
+constexpr std::size_t kMostNames = 1000;  // sections, and keys of one section, in a call
+
 base::Struct chosen(JobContext& context, const exaconf::Section& section, const base::Array& keys) {
+  if (keys.size() > kMostNames)
+    throw JobError{base::Code::bad_parameter, "parameter 'sections': more than 1000 keys of " + section.name};
   base::Struct members;
   for (const base::Value& key : keys) {
     if (!key.is_string())
@@ -55,6 +59,8 @@ std::optional<base::Value> settings_list(JobContext& context) {
   const exaconf::Config& config = context.config();
   const base::Value* sections = context.param("sections");
   if (sections == nullptr || sections->as_struct().empty()) return whole(config.document().root);
+  if (sections->as_struct().size() > kMostNames)
+    throw JobError{base::Code::bad_parameter, "parameter 'sections': more than 1000 sections"};
   base::Struct result;
   for (const auto& [name, keys] : sections->as_struct()) {
     const exaconf::Heading heading = exaconf::parse_heading(name);

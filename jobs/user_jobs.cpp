@@ -39,14 +39,19 @@ std::vector<std::string> additional_groups(JobContext& context, const std::strin
 
 // EXAConf joins the keys by commas, so none may hold one (spec/exaconf.md §8 [Users]).
 std::vector<std::string> authorized_keys(JobContext& context) {
+  constexpr std::size_t kMostKeys = 1000;
+  constexpr std::size_t kLongestKey = 16384;
   std::vector<std::string> keys;
   for (const std::string& given : context.texts("authorized_keys")) {
     const std::string key(base::trim(given));
     const bool one_line = std::none_of(key.begin(), key.end(), [](unsigned char c) { return c < 0x20; });
-    if (key.empty() || !one_line || key.find(',') != std::string::npos)
+    if (keys.size() == kMostKeys)
+      throw JobError{base::Code::bad_parameter, "parameter 'authorized_keys': more than 1000 keys"};
+    if (key.empty() || key.size() > kLongestKey || !one_line || key.find(',') != std::string::npos)
       throw JobError{base::Code::bad_parameter,
                      "parameter 'authorized_keys': key " + std::to_string(keys.size() + 1) +
-                         " must be one line of text without a comma, which separates keys in EXAConf"};
+                         " must be one line of text, 16 KiB at most, without a comma, which separates keys "
+                         "in EXAConf"};
     keys.push_back(key);
   }
   return keys;
