@@ -58,7 +58,7 @@ void Publisher::run() {
 
 void Publisher::look() {
   const auto before = store_.current();
-  const auto edit = store_.poll();
+  const auto edit = store_.poll(next_revision_);
   if (edit && hooks_.on_edit) hooks_.on_edit(*edit);
   if (const auto now = store_.current(); now != before && hooks_.on_revision) hooks_.on_revision(now);
 }

@@ -1,5 +1,6 @@
 // The part of the Scheduler that carries one job through its stages.
 #include <algorithm>
+#include <utility>
 
 #include "base/failpoint.h"
 #include "scheduler/job.h"
@@ -14,10 +15,11 @@ using base::Result;
 using base::Status;
 using base::Value;
 
-void Scheduler::reach(const JobPtr& job, Stage stage) {
+void Scheduler::reach(const JobPtr& job, Stage stage, bool is_last) {
   {
     MutexLock lock(mutex_);
     job->record.reach(stage, services_.clock.now());
+    if (is_last) settle(*job);
   }
   if (hooks_.on_stage) hooks_.on_stage(job->record);
 }
@@ -25,7 +27,7 @@ void Scheduler::reach(const JobPtr& job, Stage stage) {
 void Scheduler::run_job(const JobPtr& job) {
   reach(job, Stage::scheduled);
   if (is_journaled(*job)) {
-    if (!job->waited) files_->update(snapshot(job), Folder::run);
+    if (!job->waited) files_->update(std::make_shared<const JobRecord>(job->record), Folder::run);
     // On disk before anything is done: whatever happens from here on, this job is never started again.
     if (Status done = journal_->append_and_wait(job->record, durability(*job)); !done)
       return fail(job, Code::io_error,
@@ -36,7 +38,7 @@ void Scheduler::run_job(const JobPtr& job) {
 }
 
 void Scheduler::execute(const JobPtr& job) {
-  jobs::JobContext context(job->params, job->caller, publisher_->current(), services_, job->stop.get_token(),
+  jobs::JobContext context(job->params, job->caller, store_.current(), services_, job->stop.get_token(),
                            job->record.dry_run);
   context.on_progress = [&](const std::string& text, std::optional<int> percent) {
     MutexLock lock(mutex_);
@@ -66,33 +68,32 @@ void Scheduler::execute(const JobPtr& job) {
     for (const std::string& warning : context.warnings()) job->record.warnings.push_back(warning);
     job->record.output = std::move(output);
   }
+  if (code == Code::ok && job->record.dry_run && changes) {
+    // Published it would be checked as a whole: a dry run that says less than that is worth nothing.
+    const exaconf::Transaction& edits = context.transaction();
+    if (auto sealed = exaconf::seal(edits.document(), edits.base()->revision() + 1); !sealed) {
+      code = sealed.error().code;
+      text = "EXAConf would not be changed: " + sealed.error().text;
+    }
+  }
   if (code != Code::ok) return fail(job, code, std::move(text));
   reach(job, Stage::executed);
   CONFD_FAILPOINT("scheduler.executed");
 
-  if (job->record.dry_run) {
-    const Value diff = changes ? context.transaction().diff() : Value(base::Array());
-    {
-      MutexLock lock(mutex_);
-      job->record.diff = diff;
-      if (job->record.kind == jobs::JobKind::modify) {
-        base::Array locks;
-        for (const std::string& name : job->record.locks) locks.emplace_back(name);
-        job->record.output = base::Struct{{"dry_run", true}, {"locks", std::move(locks)}, {"changes", diff}};
-      }
-      job->record.ended = true;
-    }
-    reach(job, Stage::finished);
-    return end(job);
-  }
-  if (changes) return publish(job, context.take_transaction());
+  if (changes && !job->record.dry_run) return publish(job, context.take_transaction());
   {
     MutexLock lock(mutex_);
-    job->record.ended = true;
+    if (job->record.dry_run && job->record.kind == jobs::JobKind::modify) {
+      job->record.diff = changes ? context.transaction().diff() : Value(base::Array());
+      base::Array locks;
+      for (const std::string& name : job->record.locks) locks.emplace_back(name);
+      job->record.output =
+          base::Struct{{"dry_run", true}, {"locks", std::move(locks)}, {"changes", job->record.diff}};
+    }
   }
-  reach(job, Stage::finished);
-  if (job->record.kind == jobs::JobKind::modify)
-    reach(job, Stage::committed);  // nothing to publish: all nodes hold it already
+  const bool commits = job->record.kind == jobs::JobKind::modify && !job->record.dry_run;
+  reach(job, Stage::finished, !commits);
+  if (commits) reach(job, Stage::committed, true);  // nothing to publish: all nodes hold it already
   end(job);
 }
 
@@ -107,7 +108,11 @@ void Scheduler::publish(const JobPtr& job, exaconf::Transaction transaction) {
       job->record.diff = publication.diff;
     }
     reach(job, Stage::finished);
-    journal_->append(job->record, Durability::power);
+    journal_->append(job->record, Durability::power, [this](Status written) {
+      if (written) return;
+      MutexLock lock(mutex_);
+      lost_publication_ = written.error();
+    });
   };
   request.done = [this, job](Result<cluster::Publication> published) {
     CONFD_FAILPOINT("scheduler.published");
@@ -119,14 +124,26 @@ void Scheduler::publish(const JobPtr& job, exaconf::Transaction transaction) {
       }
       return fail(job, published.error().code, "EXAConf was not changed: " + published.error().text);
     }
-    {
-      MutexLock lock(mutex_);
-      job->record.ended = true;
-    }
-    reach(job, Stage::committed);
+    reach(job, Stage::committed, true);
     end(job);
   };
   publisher_->publish(std::move(request));
+}
+
+// Nothing may be published whose record is not durable: recovery would call it "not changed".
+Status Scheduler::sync_publications() {
+  Status done = journal_->sync();  // the appends before it have been answered when it returns
+  MutexLock lock(mutex_);
+  const std::optional<Error> lost = std::exchange(lost_publication_, std::nullopt);
+  if (done && lost) return *lost;
+  return done;
+}
+
+// The record's last words, before it gets its result.
+void Scheduler::settle(Job& job) {
+  for (const std::string& by : job.stop_asked_by) job.record.warnings.push_back("stop asked for by " + by);
+  job.stop_asked_by.clear();
+  job.record.ended = true;
 }
 
 void Scheduler::fail(const JobPtr& job, Code code, std::string text) {
@@ -135,83 +152,77 @@ void Scheduler::fail(const JobPtr& job, Code code, std::string text) {
     job->record.code = code;
     job->record.text = std::move(text);
     job->record.output.reset();
-    job->record.ended = true;
   }
-  reach(job, Stage::finished);
+  reach(job, Stage::finished, true);
   end(job);
 }
 
-// The record is complete: put it where it lasts, then let locks go and tell those who wait.
-void Scheduler::end(const JobPtr& job) {
-  const RecordPtr record = snapshot(job);
-  const bool declined =
-      record->time(Stage::scheduled) == base::WallTime() && record->scheduling == "declined";
-  if (is_journaled(*job) && !declined) {
+// Puts the record where it lasts, before anybody hears of the result.
+void Scheduler::record_end(const JobPtr& job) {
+  const JobRecord& record = job->record;
+  const RecordPtr shared(job, &job->record);
+  if (!job->declined && is_journaled(*job)) {
     // A committed revision is on disk already, and recovery finds it there; every other result must be
-    // durable before somebody hears of it.
-    const bool found_on_disk = record->stage == Stage::committed && record->published.has_value();
-    if (found_on_disk)
-      journal_->append(*record, Durability::process);
-    else if (Status done = journal_->append_and_wait(*record, durability(*job)); !done)
-      log_.err("the result of job " + record->id.text() + " could not be recorded: " + done.error().text);
-  } else if (!record->is_volatile && !declined) {
-    if (Status done = files_->append_read(*record); !done)
-      log_.err("job " + record->id.text() + " could not be recorded: " + done.error().text);
+    // durable itself.
+    if (record.stage == Stage::committed && record.published) {
+      journal_->append(record, Durability::process, [this, shared](Status written) {
+        if (!written) record_later(shared);
+      });
+    } else if (Status done = journal_->append_and_wait(record, durability(*job)); !done) {
+      log_.err("the end of job " + record.id.text() + " could not be recorded yet: " + done.error().text);
+      MutexLock lock(mutex_);
+      job->record.warnings.push_back("this result could not be written to the job journal at once (" +
+                                     done.error().text +
+                                     "); if confd ends before it is, the job counts as interrupted");
+      lock.unlock();
+      record_later(shared);
+    }
+    // Before the job leaves the memory: a checkpoint that does not find it there finds it here.
+    files_->update(shared, job->waited ? Folder::archive : Folder::finish);
+  } else if (!record.is_volatile) {
+    if (Status done = files_->append_read(record); !done)
+      log_.err("job " + record.id.text() + " could not be recorded: " + done.error().text);
   }
   CONFD_FAILPOINT("scheduler.ended");
+}
 
+// Lets its locks go and tells those who wait. REQUIRES: record_end(); nobody writes the record any more.
+void Scheduler::release(const JobPtr& job) {
+  const RecordPtr record(job, &job->record);
   std::vector<JobPtr> starting;
-  std::vector<std::pair<std::uint64_t, std::function<void(Result<bool>)>>> waiters;
+  std::vector<Job::Waiter> waiters;
   std::function<void(RecordPtr)> ended;
-  const bool in_files = is_journaled(*job) && !declined;
   {
     MutexLock lock(mutex_);
     live_.erase(record->id);
-    recent_[record->id] = record;
+    recent_.emplace(record->id, record);
     recent_order_.push_back(record->id);
     if (recent_order_.size() > options_.recent_jobs) {
       recent_.erase(recent_order_.front());
       recent_order_.pop_front();
     }
-    if (in_files && !job->waited) unfetched_.insert(record->id);
     ++ended_;
-    if (record->time(Stage::scheduled) != base::WallTime()) {
-      --(record->kind == jobs::JobKind::read ? running_.reads : running_.modifies);
-      std::erase_if(running_.held, [&](const Running::Held& held) { return held.by == record->id; });
-      starting = plan_now();
-    }
     waiters.swap(job->waiters);
+    for (const Job::Waiter& waiter : waiters) deadlines_.erase(waiter.deadline);
     ended = std::move(job->ended);
+    job->params = {};  // secrets in the clear
+    if (job->running) {
+      job->running = false;
+      --(record->kind == jobs::JobKind::read ? running_.reads : running_.modifies);
+      if (!job->locks.empty())
+        std::erase_if(running_.held, [&](const Running::Held& held) { return held.by == record->id; });
+      starting = plan_now();
+      idle_.notify_all();
+    }
   }
-  idle_.notify_all();
-  if (in_files) files_->update(record, job->waited ? Folder::archive : Folder::finish);
-  start_planned(std::move(starting));
-  for (auto& [id, done] : waiters) done(true);
+  for (Job::Waiter& waiter : waiters) waiter.done(true);
   if (ended) ended(record);
+  start_planned(std::move(starting));
 }
 
-void Scheduler::checkpoint_if_due() {
-  if (ids_->wants_refill())
-    if (Status done = ids_->refill(); !done)
-      log_.err("job numbers could not be reserved: " + done.error().text);
-  for (const std::string& problem : files_->take_problems()) log_.err("job files: " + problem);
-  if (journal_->size() < options_.journal_bytes) return;
-  const auto segment = journal_->start_segment();
-  if (!segment)
-    return log_.err("the job journal could not be continued in a new file: " + segment.error().text);
-  // Jobs that live go into the new segment; those that ended before this point are in the files, which become
-  // durable now.
-  std::vector<RecordPtr> live;
-  {
-    MutexLock lock(mutex_);
-    for (const auto& [id, job] : live_)
-      if (is_journaled(*job)) live.push_back(std::make_shared<const JobRecord>(job->record));
-  }
-  for (const RecordPtr& record : live) journal_->append(*record, Durability::process);
-  Status done = journal_->sync();
-  if (done) done = files_->checkpoint();
-  if (done) done = journal_->retire(*segment);
-  if (!done) log_.err("the job journal could not be cut: " + done.error().text);
+void Scheduler::end(const JobPtr& job) {
+  record_end(job);
+  release(job);
 }
 
 }  // namespace confd::scheduler

@@ -10,20 +10,28 @@
 
 namespace confd::scheduler {
 
-// The members that change (record, waiters) are written under Scheduler::mutex_. The thread that has the job
-// in hand (the worker, later the publisher's) is the only writer of `record` and may read it without the
-// lock.
+// Members are written under Scheduler::mutex_. The thread that has the job in hand (the submitter's, the
+// journal's, a worker, the publisher's) is the only writer of `record` and may read it without the lock;
+// others copy it under the lock. After end() nobody writes it any more: the job file's writer and everybody
+// who asks share it as it is.
 struct Scheduler::Job {
+  struct Waiter {
+    std::function<void(base::Result<bool>)> done;
+    std::multimap<base::SteadyTime, Deadline>::iterator deadline;
+  };
+
   const jobs::JobDescriptor* descriptor = nullptr;
   auth::Identity caller;
   base::Struct params;  // checked, unmasked
   std::vector<jobs::Lock> locks;
   JobRecord record;
-  bool waited = false;  // the caller of job_exec gets the result; nobody else knows the id
-  bool stop_requested = false;
+  bool waited = false;    // the caller of job_exec gets the result; nobody else knows the id
+  bool declined = false;  // never got into the queue
+  bool running = false;   // counted in running_
   std::stop_source stop;
+  std::vector<std::string> stop_asked_by;  // since the last look of settle()
   std::function<void(RecordPtr)> ended;
-  std::vector<std::pair<std::uint64_t, std::function<void(base::Result<bool>)>>> waiters;
+  std::vector<Waiter> waiters;
 };
 
 }  // namespace confd::scheduler

@@ -1,6 +1,7 @@
 #include "scheduler/job_files.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/json.h"
 #include "base/text.h"
@@ -24,7 +25,8 @@ constexpr std::uint64_t kSegmentJobs = 2000;
 constexpr std::uint64_t kSegmentBytes = 2u << 20;
 // Jobs that end within this time are written once, in their last state.
 constexpr std::chrono::milliseconds kCoalesce{25};
-constexpr std::chrono::seconds kSweep{20};
+constexpr std::chrono::seconds kSweep{5};
+constexpr std::chrono::seconds kRetry{1};  // after a write that failed
 
 std::optional<JobId> id_of(const std::string& name) {
   if (name.size() <= kYaml.size() || !name.ends_with(kYaml)) return std::nullopt;
@@ -96,6 +98,7 @@ std::string JobFiles::file_path(Folder folder, JobId id) const {
 
 Status JobFiles::take_stock(std::uint64_t first_number) {
   MutexLock lock(mutex_);
+  std::set<JobId> left_over;
   for (Folder folder : {Folder::queue, Folder::run, Folder::finish, Folder::archive}) {
     const std::string path = folder_path(folder);
     if (Status done = files_.make_directories(path, 0700); !done) return done;
@@ -112,11 +115,11 @@ Status JobFiles::take_stock(std::uint64_t first_number) {
       if (folder != Folder::archive) {
         if (const auto earlier = places_.find(*id); earlier != places_.end())
           (void)files_.remove(file_path(earlier->second.folder, *id)).ok();
-        places_[*id] = {folder, clock_.now()};
+        add_place(*id, {folder, clock_.now()});
         if (folder != Folder::finish)
-          left_over_.push_back(*id);
+          left_over.insert(*id);
         else
-          std::erase(left_over_, *id);
+          left_over.erase(*id);
         continue;
       }
       const auto status = files_.status(base::join_path(path, name));
@@ -128,19 +131,20 @@ Status JobFiles::take_stock(std::uint64_t first_number) {
       if (id) {
         if (const auto earlier = places_.find(*id); earlier != places_.end()) {
           (void)files_.remove(file_path(earlier->second.folder, *id)).ok();
-          places_.erase(earlier);
-          std::erase(left_over_, *id);
+          drop_place(*id);
+          left_over.erase(*id);
         }
       }
       // A record of a read job has some 700 bytes; the exact number of jobs in a segment of an earlier run is
       // not worth reading it.
       const std::uint64_t jobs = id ? 1 : std::max<std::uint64_t>(1, status->size / 700);
-      archive_[name] = {jobs, status->size,
-                        WallTime(std::chrono::duration_cast<WallTime::duration>(
-                            std::chrono::nanoseconds(status->modified_ns)))};
+      add_archived(name, {jobs, status->size,
+                          WallTime(std::chrono::duration_cast<WallTime::duration>(
+                              std::chrono::nanoseconds(status->modified_ns)))});
       if (!id) highest_ = std::max(highest_, *segment_of(name) + jobs);
     }
   }
+  left_over_.assign(left_over.begin(), left_over.end());
   auto segment = std::make_shared<ReadSegment>();
   segment->name =
       std::string(kReads) + std::to_string(std::max(first_number, highest_ + 1)) + std::string(kYaml);
@@ -151,11 +155,65 @@ Status JobFiles::take_stock(std::uint64_t first_number) {
   return {};
 }
 
+void JobFiles::add_place(JobId id, Place place) {
+  drop_place(id);
+  places_[id] = place;
+  if (place.folder != Folder::finish) return;
+  ++finished_;
+  unfetched_.push_back(id);
+  // One that nobody fetches keeps its place in front of many that were.
+  if (unfetched_.size() > 2 * finished_ + 1024)
+    std::erase_if(unfetched_, [this](JobId other) REQUIRES_LOCK(mutex_) {
+      const auto it = places_.find(other);
+      return it == places_.end() || it->second.folder != Folder::finish;
+    });
+}
+
+void JobFiles::drop_place(JobId id) {
+  const auto it = places_.find(id);
+  if (it == places_.end()) return;
+  if (it->second.folder == Folder::finish) --finished_;
+  places_.erase(it);
+}
+
+void JobFiles::add_archived(const std::string& name, Archived entry) {
+  const auto [it, is_new] = archive_.try_emplace({number_of(name), name}, entry);
+  if (!is_new) {
+    archived_jobs_ -= it->second.jobs;
+    archived_bytes_ -= it->second.bytes;
+    it->second = entry;
+  }
+  archived_jobs_ += entry.jobs;
+  archived_bytes_ += entry.bytes;
+}
+
+bool JobFiles::is_full(const ReadSegment& segment) {
+  return segment.jobs >= kSegmentJobs || segment.bytes >= kSegmentBytes;
+}
+
 void JobFiles::update(RecordPtr record, Folder folder) {
   MutexLock lock(mutex_);
   const JobId id = record->id;
+  failed_.erase(id);
   pending_[id] = {std::move(record), folder};
   if (pending_.size() == 1) wake_.notify_one();
+}
+
+void JobFiles::fetched(const RecordPtr& record) {
+  bool in_finish = false;
+  {
+    MutexLock lock(mutex_);
+    const JobId id = record->id;
+    if (const auto pending = pending_.find(id); pending != pending_.end())
+      in_finish = pending->second.folder == Folder::finish;
+    else if (const auto failed = failed_.find(id); failed != failed_.end())
+      in_finish = failed->second.folder == Folder::finish;
+    else if (writing_.contains(id))
+      in_finish = true;  // or it goes to archive/ already: once more does no harm
+    else if (const auto place = places_.find(id); place != places_.end())
+      in_finish = place->second.folder == Folder::finish;
+  }
+  if (in_finish) update(record, Folder::archive);
 }
 
 Status JobFiles::append_read(const JobRecord& record) {
@@ -164,21 +222,45 @@ Status JobFiles::append_read(const JobRecord& record) {
     MutexLock lock(mutex_);
     segment = reads_;
   }
-  std::string line(kLineStart);
+  std::string line;
+  // After a write that failed a half line may stand there: it must not swallow this one.
+  if (segment->torn.load(std::memory_order_relaxed) && segment->torn.exchange(false)) line += '\n';
+  line += kLineStart;
   line += base::render_json(to_value(record));
   line += '\n';
   std::uint64_t highest = highest_read_.load();
   while (highest < record.id.number && !highest_read_.compare_exchange_weak(highest, record.id.number)) {
   }
   const Status done = segment->file->append(line);
-  segment->bytes += line.size();
-  if (++segment->jobs == kSegmentJobs) wake_.notify_one();
+  if (!done) segment->torn = true;
+  const std::uint64_t bytes = segment->bytes.fetch_add(line.size());
+  if (++segment->jobs == kSegmentJobs || (bytes < kSegmentBytes && bytes + line.size() >= kSegmentBytes)) {
+    MutexLock lock(mutex_);  // the thread is asleep, or looks again
+    wake_.notify_one();
+  }
   return done;
+}
+
+bool JobFiles::is_archived(JobId id) const {
+  MutexLock lock(mutex_);
+  return archive_.contains({id.number, id.text() + std::string(kYaml)});
 }
 
 bool JobFiles::has_file(JobId id) const {
   MutexLock lock(mutex_);
-  return places_.contains(id) || pending_.contains(id) || archive_.contains(id.text() + std::string(kYaml));
+  return places_.contains(id) || pending_.contains(id) || writing_.contains(id) || failed_.contains(id) ||
+         archive_.contains({id.number, id.text() + std::string(kYaml)});
+}
+
+void JobFiles::forget(JobId id) {
+  std::optional<Folder> folder;
+  {
+    MutexLock lock(mutex_);
+    if (const auto it = places_.find(id); it != places_.end()) folder = it->second.folder;
+    drop_place(id);
+  }
+  if (!folder) return;
+  if (Status done = files_.remove(file_path(*folder, id)); !done) problem(done.error());
 }
 
 Result<RecordPtr> JobFiles::read_file(const std::string& path) const {
@@ -194,8 +276,8 @@ Result<RecordPtr> JobFiles::read_file(const std::string& path) const {
 std::vector<std::string> JobFiles::read_segments() const {
   std::vector<std::string> names;
   MutexLock lock(mutex_);
-  for (const auto& [name, entry] : archive_)
-    if (segment_of(name)) names.push_back(name);
+  for (const auto& [key, entry] : archive_)
+    if (segment_of(key.second)) names.push_back(key.second);
   names.push_back(reads_->name);
   std::sort(names.begin(), names.end(),
             [](const auto& a, const auto& b) { return number_of(a) > number_of(b); });
@@ -206,12 +288,15 @@ std::vector<std::string> JobFiles::read_segments() const {
 Result<RecordPtr> JobFiles::find(JobId id) const {
   {
     MutexLock lock(mutex_);
-    if (const auto it = pending_.find(id); it != pending_.end()) return it->second.record;
+    for (const auto* waiting : {&pending_, &failed_, &writing_})
+      if (const auto it = waiting->find(id); it != waiting->end()) return it->second.record;
   }
-  for (Folder folder : {Folder::archive, Folder::finish, Folder::run, Folder::queue}) {
-    auto record = read_file(file_path(folder, id));
-    if (record || record.error().code != Code::not_found) return record;
-  }
+  // Twice: between two looks the file may move on to a folder that was looked at before.
+  for (int round = 0; round < 2; ++round)
+    for (Folder folder : {Folder::archive, Folder::finish, Folder::run, Folder::queue}) {
+      auto record = read_file(file_path(folder, id));
+      if (record || record.error().code != Code::not_found) return record;
+    }
   const std::string start = std::string(kLineStart) + "{\"job_id\":\"" + id.text() + "\"";
   // Most likely in the newest segment that starts below it; a job that ran long ended up in a later one.
   std::vector<std::string> segments = read_segments();
@@ -262,8 +347,8 @@ std::vector<RecordPtr> JobFiles::history(const HistoryFilter& filter,
   {
     MutexLock lock(mutex_);
     for (const auto& [id, place] : places_) files.emplace_back(id, file_path(place.folder, id));
-    for (const auto& [name, entry] : archive_)
-      if (const auto id = id_of(name)) files.emplace_back(*id, file_path(Folder::archive, *id));
+    for (const auto& [key, entry] : archive_)
+      if (const auto id = id_of(key.second)) files.emplace_back(*id, file_path(Folder::archive, *id));
   }
   std::sort(files.begin(), files.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
   std::size_t from_files = 0;
@@ -278,14 +363,19 @@ std::vector<RecordPtr> JobFiles::history(const HistoryFilter& filter,
 
 void JobFiles::flush() {
   MutexLock lock(mutex_);
-  flushing_ = true;
+  const std::uint64_t target = rounds_started_ + 1;
+  rounds_wanted_ = std::max(rounds_wanted_, target);
   wake_.notify_all();
-  while ((!pending_.empty() || busy_) && !stopping_) written_.wait(mutex_);
-  flushing_ = false;
+  while (rounds_done_ < target && !stopping_) written_.wait(mutex_);
 }
 
 Status JobFiles::checkpoint() {
   flush();
+  {
+    MutexLock lock(mutex_);
+    if (!failed_.empty())
+      return Error{Code::io_error, std::to_string(failed_.size()) + " job files could not be written yet"};
+  }
   return files_.sync_everything(directory_);
 }
 
@@ -300,88 +390,132 @@ void JobFiles::problem(const Error& error) {
 }
 
 void JobFiles::run() {
-  auto next_sweep = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+  using std::chrono::steady_clock;
+  auto next_care = steady_clock::now() + kRetry;
+  bool failed = false;  // the last round, in something: no hurry with the next one
   for (;;) {
-    std::map<JobId, Pending> batch;
+    std::vector<Pending> batch;
     {
       MutexLock lock(mutex_);
-      busy_ = false;
-      written_.notify_all();
-      while (pending_.empty() && !stopping_ && std::chrono::steady_clock::now() < next_sweep &&
-             reads_->jobs < kSegmentJobs && reads_->bytes < kSegmentBytes)
-        wake_.wait_until(mutex_, next_sweep);
+      const auto is_wanted = [this]() REQUIRES_LOCK(mutex_) {
+        return stopping_ || rounds_wanted_ > rounds_started_;
+      };
+      while (pending_.empty() && !is_wanted() && steady_clock::now() < next_care &&
+             (failed || !is_full(*reads_)))
+        wake_.wait_until(mutex_, next_care);
       if (stopping_ && pending_.empty()) return;
-      const auto collect_until = std::chrono::steady_clock::now() + kCoalesce;
-      while (!pending_.empty() && !flushing_ && !stopping_ &&
-             std::chrono::steady_clock::now() < collect_until)
+      const auto collect_until = steady_clock::now() + kCoalesce;
+      while (!pending_.empty() && !is_wanted() && steady_clock::now() < collect_until)
         wake_.wait_until(mutex_, collect_until);
-      batch.swap(pending_);
-      busy_ = true;
+      if (is_wanted() || steady_clock::now() >= next_care) {
+        pending_.merge(failed_);
+        failed_.clear();
+      }
+      writing_.swap(pending_);
+      pending_.clear();
+      for (const auto& [id, pending] : writing_) batch.push_back(pending);
+      ++rounds_started_;
     }
-    for (const auto& [id, pending] : batch) write(pending);
-    rotate_reads();
-    if (std::chrono::steady_clock::now() >= next_sweep) {
-      sweep();
-      apply_retention();
-      next_sweep = std::chrono::steady_clock::now() + kSweep;
+    failed = false;
+    for (const Pending& pending : batch) {
+      const Status done = write(pending);
+      if (!done) {
+        problem(done.error());
+        failed = true;
+      }
+      MutexLock lock(mutex_);
+      const JobId id = pending.record->id;
+      writing_.erase(id);
+      if (!done && !pending_.contains(id)) failed_[id] = pending;
+      if (!failed_.empty()) failed = true;
     }
+    if (Status done = rotate_reads(); !done) {
+      problem(done.error());
+      failed = true;
+    }
+    sweep();
+    apply_retention();
+    MutexLock lock(mutex_);
+    if (steady_clock::now() >= next_care || rounds_wanted_ >= rounds_started_)
+      next_care = steady_clock::now() + kSweep;
+    if (failed) next_care = std::min(next_care, steady_clock::now() + kRetry);
+    rounds_done_ = rounds_started_;
+    written_.notify_all();
   }
 }
 
-void JobFiles::write(const Pending& pending) {
+Status JobFiles::write(const Pending& pending) {
   const JobId id = pending.record->id;
   const std::string text = base::dump_yaml_in_order(to_value(*pending.record));
   const std::string path = file_path(pending.folder, id);
   const std::string temp = base::join_path(folder_path(pending.folder), "." + id.text());
-  auto file = files_.create(temp, 0600);
-  if (!file) return problem(file.error());
-  Status done = (*file)->append(text);
-  file->reset();
-  if (done) done = files_.rename(temp, path);
-  if (!done) return problem(done.error());
-
+  {
+    auto file = files_.create(temp, 0600);
+    if (!file) return file.error();
+    Status done = (*file)->append(text);
+    file->reset();
+    if (done) done = files_.rename(temp, path);
+    if (!done) {
+      (void)files_.remove(temp).ok();
+      return done;
+    }
+  }
   std::optional<Folder> old;
   {
     MutexLock lock(mutex_);
     if (const auto it = places_.find(id); it != places_.end() && it->second.folder != pending.folder)
       old = it->second.folder;
     if (pending.folder == Folder::archive) {
-      places_.erase(id);
-      archive_[id.text() + std::string(kYaml)] = {1, text.size(), clock_.now()};
+      drop_place(id);
+      add_archived(id.text() + std::string(kYaml), {1, text.size(), clock_.now()});
     } else if (old || !places_.contains(id)) {
-      places_[id] = {pending.folder, clock_.now()};
+      add_place(id, {pending.folder, clock_.now()});
     }
   }
   if (old)
     if (Status gone = files_.remove(file_path(*old, id)); !gone && gone.error().code != Code::not_found)
-      problem(gone.error());
+      problem(gone.error());  // start-up removes it
+  return {};
 }
 
+// finish/ -> archive/ for results nobody fetched in time, or of which there are too many.
 void JobFiles::sweep() {
-  std::vector<JobId> unfetched;
+  std::vector<JobId> leaving;
   {
     MutexLock lock(mutex_);
-    for (const auto& [id, place] : places_)
-      if (place.folder == Folder::finish && clock_.now() - place.since > retention_.unfetched)
-        unfetched.push_back(id);
-  }
-  for (const JobId& id : unfetched) {
-    if (Status done = files_.rename(file_path(Folder::finish, id), file_path(Folder::archive, id)); !done) {
-      problem(done.error());
-      continue;
+    while (!unfetched_.empty()) {
+      const JobId id = unfetched_.front();
+      const auto it = places_.find(id);
+      const bool waits = it != places_.end() && it->second.folder == Folder::finish;
+      if (waits && finished_ - leaving.size() <= retention_.jobs &&
+          clock_.now() - it->second.since <= retention_.unfetched)
+        break;
+      unfetched_.pop_front();
+      if (waits) leaving.push_back(id);
     }
-    const auto status = files_.status(file_path(Folder::archive, id));
+  }
+  for (const JobId& id : leaving) {
+    const std::string path = file_path(Folder::archive, id);
+    const Status done = files_.rename(file_path(Folder::finish, id), path);
+    if (!done) problem(done.error());
+    const auto status = done ? files_.status(path) : Result<base::FileStatus>(done.error());
     MutexLock lock(mutex_);
-    places_.erase(id);
-    archive_[id.text() + std::string(kYaml)] = {1, status ? status->size : 0, clock_.now()};
+    if (done) {
+      drop_place(id);
+      add_archived(id.text() + std::string(kYaml), {1, status ? status->size : 0, clock_.now()});
+    } else if (done.error().code == Code::not_found) {
+      drop_place(id);  // somebody removed it by hand
+    } else {
+      unfetched_.push_back(id);
+    }
   }
 }
 
-void JobFiles::rotate_reads() {
+Status JobFiles::rotate_reads() {
   std::shared_ptr<ReadSegment> full;
   {
     MutexLock lock(mutex_);
-    if (reads_->jobs < kSegmentJobs && reads_->bytes < kSegmentBytes) return;
+    if (!is_full(*reads_)) return {};
     full = reads_;
   }
   auto next = std::make_shared<ReadSegment>();
@@ -391,41 +525,33 @@ void JobFiles::rotate_reads() {
   next->name = std::string(kReads) + std::to_string(std::max(earliest, number_of(full->name) + 1)) +
                std::string(kYaml);
   auto file = files_.open_append(base::join_path(folder_path(Folder::archive), next->name), 0600);
-  if (!file) return problem(file.error());
+  if (!file) return file.error();
   next->file = std::move(*file);
-  {
-    MutexLock lock(mutex_);
-    archive_[full->name] = {full->jobs, full->bytes, clock_.now()};
-    reads_ = std::move(next);
-  }
-  apply_retention();
+  MutexLock lock(mutex_);
+  add_archived(full->name, {full->jobs, full->bytes, clock_.now()});
+  reads_ = std::move(next);
+  return {};
 }
 
 void JobFiles::apply_retention() {
   std::vector<std::string> drop;
   {
     MutexLock lock(mutex_);
-    std::uint64_t jobs = reads_->jobs;
-    std::uint64_t bytes = reads_->bytes;
-    std::vector<std::pair<std::uint64_t, std::string>> order;
-    for (const auto& [name, entry] : archive_) {
-      jobs += entry.jobs;
-      bytes += entry.bytes;
-      order.emplace_back(number_of(name), name);
-    }
-    std::sort(order.begin(), order.end());
     const WallTime oldest = clock_.now() - retention_.age;
-    for (const auto& [number, name] : order) {
-      const Archived& entry = archive_.at(name);
-      if (jobs <= retention_.jobs && bytes <= retention_.bytes && entry.time >= oldest) break;
-      jobs -= entry.jobs;
-      bytes -= entry.bytes;
-      archive_.erase(name);
-      drop.push_back(name);
+    while (!archive_.empty()) {
+      const auto& [key, entry] = *archive_.begin();
+      if (archived_jobs_ + reads_->jobs <= retention_.jobs &&
+          archived_bytes_ + reads_->bytes <= retention_.bytes && entry.time >= oldest)
+        break;
+      archived_jobs_ -= entry.jobs;
+      archived_bytes_ -= entry.bytes;
+      drop.push_back(key.second);
+      archive_.erase(archive_.begin());
     }
   }
   for (const std::string& name : drop)
-    if (Status done = files_.remove(base::join_path(folder_path(Folder::archive), name)); !done)
+    if (Status done = files_.remove(base::join_path(folder_path(Folder::archive), name));
+        !done && done.error().code != Code::not_found)
       problem(done.error());
 }
 

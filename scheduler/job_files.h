@@ -2,28 +2,33 @@
 //
 // On disk, in <root>/spool/jobs:
 //   queue/ run/ finish/ archive/<job id>.yaml   one YAML document a job; the folder says how far it is:
-//   submitted, running, ended but nobody fetched
-//                                               the result yet, done. A job may be in two folders after a
-//                                               crash; start-up keeps the later one.
-//   archive/reads-<number>.yaml                 read jobs of job_exec, one YAML document a line (flow style),
-//   so that a read costs one write(2)
-//                                               and no sync; the number is below that of every job in it.
+//                                               submitted, running, ended but nobody fetched the result yet,
+//                                               done. A job may be in two folders after a crash; start-up
+//                                               keeps the later one.
+//   archive/reads-<number>.yaml                 read jobs of job_exec and declined jobs, one YAML document a
+//                                               line (flow style), so that a read costs one write(2) and no
+//                                               sync; the number is (nearly always) below that of every job
+//                                               in it.
 // These files are written without a sync: until checkpoint() the journal is what is durable.
 //
-// Files of one job are written by one thread of its own, a moment later, the newest state only. Retention
-// (age, number, bytes) drops the oldest of archive/. Thread-safety: any thread. append_read() is one write(2)
-// on the caller's thread; find() and history() read files: never on an I/O thread.
+// Files of jobs are written by one thread of its own, a moment later, the newest state only; one that could
+// not be written is tried again each second. Retention (age, number, bytes) drops the oldest of archive/;
+// finish/ keeps results nobody fetched for an hour, and not more of them than archive/ may hold.
+// Thread-safety: any thread. append_read() is one write(2) on the caller's thread; find() and history() read
+// files: never on an I/O thread.
 #pragma once
 
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -64,8 +69,10 @@ class JobFiles {
 
   // Writes (or moves) the job's file soon.
   void update(RecordPtr record, Folder folder) EXCLUDES(mutex_);
+  // Somebody got the result: a job whose file is in finish/ goes to archive/. REQUIRES: record->ended
+  void fetched(const RecordPtr& record) EXCLUDES(mutex_);
   // Records a read job that nobody else knows of.
-  base::Status append_read(const JobRecord& record);
+  base::Status append_read(const JobRecord& record) EXCLUDES(mutex_);
 
   // Error: Code::unknown_job_id.
   base::Result<RecordPtr> find(JobId id) const;
@@ -75,13 +82,16 @@ class JobFiles {
   // Jobs with a file in queue/ or run/ when open() looked: left by a crash.
   const std::vector<JobId>& left_over() const { return left_over_; }
   bool has_file(JobId id) const EXCLUDES(mutex_);
+  bool is_archived(JobId id) const EXCLUDES(mutex_);
+  // Removes a file in queue/ or run/ that can't be read. REQUIRES: start-up, nothing pending for it.
+  void forget(JobId id) EXCLUDES(mutex_);
   // Highest job number seen by open().
   std::uint64_t highest_number() const { return highest_; }
 
-  // Waits until all updates so far are written.
+  // Waits until all updates so far were tried and retention was applied.
   void flush() EXCLUDES(mutex_);
-  // flush(), then makes all of it durable.
-  base::Status checkpoint();
+  // flush(), then makes all of it durable. Error: also when one of the updates could not be written.
+  base::Status checkpoint() EXCLUDES(mutex_);
   // Errors of the background thread since the last call, for the log.
   std::vector<std::string> take_problems() EXCLUDES(mutex_);
 
@@ -91,6 +101,7 @@ class JobFiles {
     std::string name;
     std::atomic<std::uint64_t> jobs{0};
     std::atomic<std::uint64_t> bytes{0};
+    std::atomic<bool> torn{false};  // the last write failed, perhaps in the middle of a line
   };
   struct Archived {  // a file in archive/
     std::uint64_t jobs = 1;
@@ -110,11 +121,18 @@ class JobFiles {
   base::Status take_stock(std::uint64_t first_number);
   std::string folder_path(Folder folder) const;
   std::string file_path(Folder folder, JobId id) const;
-  void run();
-  void write(const Pending& pending);
-  void sweep();
-  void rotate_reads();
-  void apply_retention();
+  // By the job numbers in it, so that the oldest come first.
+  using ArchiveKey = std::pair<std::uint64_t, std::string>;
+  void add_archived(const std::string& name, Archived entry) REQUIRES_LOCK(mutex_);
+  void add_place(JobId id, Place place) REQUIRES_LOCK(mutex_);
+  void drop_place(JobId id) REQUIRES_LOCK(mutex_);
+  static bool is_full(const ReadSegment& segment);
+
+  void run() EXCLUDES(mutex_);
+  base::Status write(const Pending& pending) EXCLUDES(mutex_);
+  void sweep() EXCLUDES(mutex_);
+  base::Status rotate_reads() EXCLUDES(mutex_);
+  void apply_retention() EXCLUDES(mutex_);
   void problem(const base::Error& error) EXCLUDES(mutex_);
   std::vector<std::string> read_segments() const;
   base::Result<RecordPtr> read_file(const std::string& path) const;
@@ -130,11 +148,19 @@ class JobFiles {
   base::CondVar wake_;
   base::CondVar written_;
   std::map<JobId, Pending> pending_ GUARDED_BY(mutex_);
-  bool busy_ GUARDED_BY(mutex_) = false;
-  bool flushing_ GUARDED_BY(mutex_) = false;
+  std::map<JobId, Pending> failed_ GUARDED_BY(mutex_);   // to be tried again
+  std::map<JobId, Pending> writing_ GUARDED_BY(mutex_);  // by the thread, this moment
+  // A round of the thread writes all that was pending when it started.
+  std::uint64_t rounds_started_ GUARDED_BY(mutex_) = 0;
+  std::uint64_t rounds_done_ GUARDED_BY(mutex_) = 0;
+  std::uint64_t rounds_wanted_ GUARDED_BY(mutex_) = 0;
   bool stopping_ GUARDED_BY(mutex_) = false;
-  std::map<JobId, Place> places_ GUARDED_BY(mutex_);            // files not in archive/
-  std::map<std::string, Archived> archive_ GUARDED_BY(mutex_);  // by file name
+  std::map<JobId, Place> places_ GUARDED_BY(mutex_);  // files not in archive/
+  std::deque<JobId> unfetched_ GUARDED_BY(mutex_);    // came to finish/ in this order; some have left
+  std::size_t finished_ GUARDED_BY(mutex_) = 0;       // files in finish/
+  std::map<ArchiveKey, Archived> archive_ GUARDED_BY(mutex_);
+  std::uint64_t archived_jobs_ GUARDED_BY(mutex_) = 0;   // in archive_
+  std::uint64_t archived_bytes_ GUARDED_BY(mutex_) = 0;  // in archive_
   std::shared_ptr<ReadSegment> reads_ GUARDED_BY(mutex_);
   std::atomic<std::uint64_t> highest_read_{0};
   std::vector<std::string> problems_ GUARDED_BY(mutex_);

@@ -106,6 +106,7 @@ Status Journal::open_segment(std::uint64_t segment) {
   file_ = std::move(*file);
   segment_ = segment;
   broken_ = false;
+  acknowledged_ = false;
   MutexLock lock(mutex_);
   size_ = 0;
   return {};
@@ -166,14 +167,20 @@ Status Journal::retire(std::uint64_t below) {
 }
 
 Status Journal::write(const std::string& text, bool sync) {
-  if (broken_)
-    if (Status done = open_segment(segment_ + 1); !done) return done;
+  if (broken_) {
+    // Lines that were only written there so far deserve their sync all the same.
+    if (acknowledged_) (void)file_->sync().ok();
+    if (Status done = open_segment(acknowledged_ ? segment_ + 1 : segment_); !done) return done;
+  }
   Status done = text.empty() ? Status() : file_->append(text);
   CONFD_FAILPOINT("journal.written");
   if (done && sync) done = file_->sync();
   CONFD_FAILPOINT("journal.synced");
   // What part of it reached the disk is unknown: nothing may follow it in this file.
-  if (!done) broken_ = true;
+  if (!done)
+    broken_ = true;
+  else if (!text.empty())
+    acknowledged_ = true;
   return done;
 }
 

@@ -3,8 +3,9 @@
 // On disk, in <root>/spool/jobs: journal.<n> (0600), n rising. A line is `<crc32 of the text, 8 hex digits>
 // <JSON of JobRecord>\n`, a whole snapshot of one job; the snapshot with the latest stage counts, whatever
 // the order of lines. A crash can leave a torn last line: it was never acknowledged and is skipped. After a
-// failed write or sync the journal goes on in a new file, so that a torn line never joins the next one. A
-// segment is deleted only after retire() was told that all jobs in it are elsewhere.
+// failed write or sync the journal goes on in a new file, so that a torn line never joins the next one; a
+// file in which nothing was ever acknowledged is emptied and used again, so that a full disk does not fill
+// the folder. A segment is deleted only after retire() was told that all jobs in it are elsewhere.
 //
 // One thread of its own writes and syncs: append() returns at once, `done` runs on that thread.
 // Thread-safety: any thread.
@@ -48,7 +49,8 @@ class Journal {
       EXCLUDES(mutex_);
   // Waits until this one is on disk.
   base::Status append_and_wait(const JobRecord& record, Durability durability) EXCLUDES(mutex_);
-  // Waits until everything appended so far is synced.
+  // Waits until everything appended so far was tried and the current segment is synced. Says nothing about
+  // appends that failed: their `done` was called with the Error before this returns.
   base::Status sync() EXCLUDES(mutex_);
 
   // Bytes in the current segment.
@@ -77,6 +79,7 @@ class Journal {
   std::unique_ptr<base::File> file_;  // journal thread only, after open
   std::uint64_t segment_;             // journal thread only, after open
   bool broken_ = false;               // journal thread only: the current file must not be written any more
+  bool acknowledged_ = false;         // journal thread only: somebody was told of a line in the current file
 
   mutable base::Mutex mutex_;
   base::CondVar wake_;

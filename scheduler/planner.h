@@ -3,7 +3,8 @@
 //
 // Jobs start in order of submission. A job whose lock is held waits, and holds back later jobs that want a
 // conflicting lock (no overtaking on the same thing, so nobody starves); others pass. Read jobs take no
-// locks, have their own limit, and never wait for modify jobs. Thread-safety: pure.
+// locks, have their own limit, and never wait for modify jobs. Costs time in proportion to the length of the
+// queue. Thread-safety: pure.
 #pragma once
 
 #include <cstddef>
@@ -21,6 +22,7 @@ struct QueuedJob {
   JobId id;
   jobs::JobKind kind = jobs::JobKind::read;
   std::span<const jobs::Lock> locks;
+  bool explained = false;  // why it waits is known already: no need to say it again
 };
 
 struct Running {
@@ -41,11 +43,11 @@ struct PlannerLimits {
 struct Plan {
   struct Waiting {
     std::size_t index;   // into the queue
-    JobId for_job;       // who holds the lock; {} = a limit
-    std::string reason;  // "account:alice held by 11.4", "16 modify jobs run already"
+    JobId for_job;       // who holds the lock, or wants it and came first; {} = a limit
+    std::string reason;  // "waited for account:alice held by 11.4"
   };
   std::vector<std::size_t> start;  // indices into the queue, in order
-  std::vector<Waiting> waiting;
+  std::vector<Waiting> waiting;    // those not explained yet
 };
 
 // "account:alice", "database:DB1 (shared)".

@@ -5,25 +5,21 @@
 namespace confd::scheduler {
 
 Recovery recover(const JobRecord& record, std::span<const RevisionOnDisk> on_disk) {
-  switch (record.stage) {
-    case Stage::submitted:
-      if (record.params_masked)
-        return {Verdict::interrupted,
-                "confd ended before this job was started, and its secret parameters are not kept on disk; "
-                "nothing was changed, submit it again"};
-      return {Verdict::start_again, {}};
-    case Stage::scheduled:
+  if (record.stage == Stage::submitted) {
+    if (record.params_masked)
       return {Verdict::interrupted,
-              record.kind == jobs::JobKind::read
-                  ? "confd ended while this job ran; submit it again"
-                  : "confd ended while this job ran; EXAConf was not changed by it, but its commands may "
-                    "have been carried out in part: look at them in job_info"};
-    case Stage::executed:
-    case Stage::finished:
-    case Stage::committed:
-      break;
+              "confd ended before this job was started, and its secret parameters are not kept on disk; "
+              "nothing was changed, submit it again"};
+    return {Verdict::start_again, {}};
   }
-  if (!record.published) return {Verdict::committed, {}};  // done and recorded, and no revision was to follow
+  // Also for stage `executed`, which a checkpoint may have caught: without the pair nothing says whether a
+  // revision was to follow, and "done" would be a guess.
+  if (!record.published)
+    return {Verdict::interrupted,
+            record.kind == jobs::JobKind::read || record.dry_run
+                ? "confd ended while this job ran; submit it again"
+                : "confd ended while this job ran; EXAConf was not changed by it, but its commands may have "
+                  "been carried out in part: look at them in job_info"};
   const bool found = std::any_of(on_disk.begin(), on_disk.end(), [&](const RevisionOnDisk& r) {
     return r.revision == record.published->written_revision &&
            r.checksum == record.published->written_checksum;

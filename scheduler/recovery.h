@@ -19,7 +19,7 @@ struct RevisionOnDisk {
 enum class Verdict {
   start_again,  // it had not been started: back into the queue
   interrupted,  // ends with Code::interrupted and the text
-  committed,    // its revision is on disk, or its work was done and recorded: it ends as it would have
+  committed,    // its revision is on disk: it ends as it would have
 };
 
 struct Recovery {

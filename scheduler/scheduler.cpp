@@ -16,8 +16,9 @@ using base::Result;
 using base::Status;
 using base::Value;
 
-Scheduler::Scheduler(SchedulerOptions options, jobs::JobServices& services, base::Log& log, Hooks hooks)
-    : options_(std::move(options)), services_(services), log_(log), hooks_(std::move(hooks)) {}
+Scheduler::Scheduler(SchedulerOptions options, exaconf::Store& store, jobs::JobServices& services,
+                     base::Log& log, Hooks hooks)
+    : options_(std::move(options)), store_(store), services_(services), log_(log), hooks_(std::move(hooks)) {}
 
 Scheduler::~Scheduler() {
   drain(std::chrono::milliseconds(0));
@@ -26,14 +27,41 @@ Scheduler::~Scheduler() {
   workers_.reset();
   publisher_.reset();
   readers_.reset();
+  historians_.reset();
   {
     MutexLock lock(mutex_);
     stopping_ = true;
   }
   time_.notify_all();
+  house_.notify_all();
   if (time_keeper_.joinable()) time_keeper_.join();
+  if (housekeeper_.joinable()) {
+    housekeeper_.join();
+    // So that the next start has nothing to recover but what is queued.
+    record_now();
+    if (Status done = checkpoint(); !done)
+      log_.err("the job journal could not be closed: " + done.error().text);
+  }
   journal_.reset();
   files_.reset();
+}
+
+// Error: the job's own function that names its locks can't make sense of the parameters.
+Status Scheduler::name_locks(Job& job) {
+  if (!job.descriptor->locks || job.record.kind != jobs::JobKind::modify) return {};
+  try {
+    job.locks = job.descriptor->locks(job.params);
+  } catch (const jobs::JobError& error) {
+    return Error{error.code, error.text};
+  } catch (const std::exception& problem) {
+    return Error{Code::internal,
+                 std::string("This is a fault of confd, please report it: ") + problem.what()};
+  }
+  std::sort(job.locks.begin(), job.locks.end());
+  job.record.locks.clear();
+  for (const jobs::Lock& lock : job.locks) job.record.locks.push_back(lock_text(lock));
+  if (job.record.dry_run) job.locks.clear();  // shown, not taken
+  return {};
 }
 
 bool Scheduler::is_journaled(const Job& job) const {
@@ -53,6 +81,11 @@ void Scheduler::submit(Submission submission, std::function<void(Result<JobId>)>
   if (!descriptor) return accepted(Error{Code::unknown_job, "Job does not exist: '" + submission.job + "'"});
   const auto number = ids_->take();
   if (!number) return accepted(number.error());
+  if (*number % 1024 == 0 && ids_->wants_refill()) {
+    MutexLock lock(mutex_);
+    house_due_ = true;
+    house_.notify_one();
+  }
 
   auto job = std::make_shared<Job>();
   job->descriptor = descriptor;
@@ -84,31 +117,25 @@ void Scheduler::submit(Submission submission, std::function<void(Result<JobId>)>
   job->params = std::move(checked->params);
   record.warnings = std::move(checked->warnings);
   record.params_masked = !(record.params == given);
-  if (descriptor->locks && descriptor->kind == jobs::JobKind::modify && !record.dry_run) {
-    job->locks = descriptor->locks(job->params);
-    std::sort(job->locks.begin(), job->locks.end());
-  }
-  if (descriptor->locks)
-    for (const jobs::Lock& lock :
-         descriptor->kind == jobs::JobKind::modify ? descriptor->locks(job->params) : job->locks)
-      record.locks.push_back(lock_text(lock));
+  if (Status named = name_locks(*job); !named)
+    return decline(job, named.error().code, named.error().text, std::move(accepted));
 
   std::string refused;
   {
     MutexLock lock(mutex_);
-    std::size_t& mine = queued_by_user_[record.user];
-    if (draining_) {
+    const auto mine = queued_by_user_.find(record.user);
+    if (draining_)
       refused = "confd is stopping and takes no more jobs; try again when it is back";
-    } else if (queue_.size() >= options_.queued_jobs) {
-      refused = std::to_string(queue_.size()) + " jobs are queued, which is the limit; try again later";
-    } else if (mine >= options_.queued_jobs_per_user) {
-      refused = "User " + record.user + " has " + std::to_string(mine) +
+    else if (queued_ >= options_.queued_jobs)
+      refused = std::to_string(queued_) + " jobs are queued, which is the limit; try again later";
+    else if (mine != queued_by_user_.end() && mine->second >= options_.queued_jobs_per_user)
+      refused = "User " + record.user + " has " + std::to_string(mine->second) +
                 " jobs in the queue, which is the limit; try again later";
-    } else {
-      ++mine;
-      live_[record.id] = job;
+    else {
+      ++queued_;
+      ++queued_by_user_[record.user];
+      live_.emplace(record.id, job);
     }
-    if (!refused.empty() && mine == 0) queued_by_user_.erase(record.user);
   }
   if (!refused.empty()) return decline(job, Code::busy, refused, std::move(accepted));
   if (hooks_.on_stage) hooks_.on_stage(record);
@@ -117,53 +144,79 @@ void Scheduler::submit(Submission submission, std::function<void(Result<JobId>)>
     accepted(record.id);
     return enqueue(std::move(job));
   }
-  if (!job->waited) files_->update(std::make_shared<const JobRecord>(record), Folder::queue);
   journal_->append(record, durability(*job), [this, job, accepted = std::move(accepted)](Status written) {
     CONFD_FAILPOINT("scheduler.submitted");
     if (!written) {
-      {
-        MutexLock lock(mutex_);
-        live_.erase(job->record.id);
-        if (--queued_by_user_[job->record.user] == 0) queued_by_user_.erase(job->record.user);
-      }
-      log_.err("job " + job->record.id.text() +
-               " could not be recorded and was refused: " + written.error().text);
+      refuse_unrecorded(job, written.error());
       return accepted(Error{Code::io_error,
                             "The job could not be recorded and was not started: " + written.error().text});
     }
+    if (!job->waited) files_->update(std::make_shared<const JobRecord>(job->record), Folder::queue);
     accepted(job->record.id);
     enqueue(job);
   });
 }
 
-void Scheduler::decline(const JobPtr& job, Code code, std::string text,
-                        std::function<void(Result<JobId>)> accepted) {
+// The caller gets an error and no id. The line may be on disk all the same, and the next start would run the
+// job: an end on record stands against that.
+void Scheduler::refuse_unrecorded(const JobPtr& job, const Error& problem) {
+  log_.err("job " + job->record.id.text() + " could not be recorded and was refused: " + problem.text);
+  job->ended = nullptr;
+  std::vector<Job::Waiter> waiters;
   {
     MutexLock lock(mutex_);
-    live_[job->record.id] = job;
+    leave_queue(*job);
+    live_.erase(job->record.id);
+    waiters.swap(job->waiters);
+    for (const Job::Waiter& waiter : waiters) deadlines_.erase(waiter.deadline);
+    job->record.code = Code::io_error;
+    job->record.text = "The job could not be recorded and was not started: " + problem.text;
+    job->record.reach(Stage::finished, services_.clock.now());
+    settle(*job);
   }
-  workers_->post([this, job, code, text = std::move(text), accepted = std::move(accepted)] {
+  record_later(RecordPtr(job, &job->record));
+  for (Job::Waiter& waiter : waiters) waiter.done(problem);
+}
+
+void Scheduler::decline(const JobPtr& job, Code code, std::string text,
+                        std::function<void(Result<JobId>)> accepted) {
+  job->declined = true;
+  {
+    MutexLock lock(mutex_);
+    live_.emplace(job->record.id, job);
+  }
+  workers_->post([this, job, code, text = std::move(text), accepted = std::move(accepted)]() mutable {
     {
       MutexLock lock(mutex_);
       job->record.scheduling = "declined";
       job->record.code = code;
-      job->record.text = text;
-      job->record.ended = true;
-      job->record.reach(Stage::finished, services_.clock.now());
+      job->record.text = std::move(text);
     }
-    if (!job->record.is_volatile)
-      if (Status done = files_->append_read(job->record); !done)
-        log_.err("job " + job->record.id.text() + " could not be recorded: " + done.error().text);
+    reach(job, Stage::finished, true);
+    record_end(job);
     accepted(job->record.id);
-    end(job);
+    release(job);
   });
+}
+
+void Scheduler::queue(JobPtr job) {
+  if (job->record.kind == jobs::JobKind::read) return read_queue_.push_back(std::move(job));
+  modify_view_.push_back({job->record.id, job->record.kind, job->locks, !job->record.scheduling.empty()});
+  modify_queue_.push_back(std::move(job));
+}
+
+void Scheduler::leave_queue(const Job& job) {
+  --queued_;
+  if (const auto mine = queued_by_user_.find(job.record.user);
+      mine != queued_by_user_.end() && --mine->second == 0)
+    queued_by_user_.erase(mine);
 }
 
 void Scheduler::enqueue(JobPtr job) {
   std::vector<JobPtr> starting;
   {
     MutexLock lock(mutex_);
-    queue_.push_back(std::move(job));
+    queue(std::move(job));
     starting = plan_now();
   }
   start_planned(std::move(starting));
@@ -171,26 +224,51 @@ void Scheduler::enqueue(JobPtr job) {
 
 std::vector<Scheduler::JobPtr> Scheduler::plan_now() {
   std::vector<JobPtr> starting;
-  if (queue_.empty() || draining_) return starting;
-  std::vector<QueuedJob> view;
-  view.reserve(queue_.size());
-  for (const JobPtr& job : queue_) view.push_back({job->record.id, job->record.kind, job->locks});
-  const Plan decided = plan(view, running_, options_.limits);
-  for (const Plan::Waiting& waiting : decided.waiting)
-    if (queue_[waiting.index]->record.scheduling.empty())
-      queue_[waiting.index]->record.scheduling = waiting.reason;
-  if (decided.start.empty()) return starting;
-  for (const std::size_t index : decided.start) {
-    JobPtr& job = queue_[index];
+  if (draining_) return starting;
+  const auto start = [&](JobPtr& job) REQUIRES_LOCK(mutex_) {
     if (job->record.scheduling.empty()) job->record.scheduling = "started at once";
-    ++(job->record.kind == jobs::JobKind::read ? running_.reads : running_.modifies);
-    for (const jobs::Lock& lock : job->locks) running_.held.push_back({job->record.id, lock});
-    if (const auto mine = queued_by_user_.find(job->record.user);
-        mine != queued_by_user_.end() && --mine->second == 0)
-      queued_by_user_.erase(mine);
+    job->running = true;
+    leave_queue(*job);
     starting.push_back(std::move(job));
+  };
+
+  if (!read_queue_.empty()) {
+    // As many as may start, and the newest, which has to be told why it waits.
+    const std::size_t free = options_.limits.reads - std::min(options_.limits.reads, running_.reads);
+    const std::size_t first = std::min(free, read_queue_.size());
+    std::vector<QueuedJob> view;
+    view.reserve(first + 1);
+    for (std::size_t i = 0; i < first; ++i)
+      view.push_back({read_queue_[i]->record.id, jobs::JobKind::read, {}});
+    JobPtr newest = first < read_queue_.size() ? read_queue_.back() : nullptr;
+    if (newest && newest->record.scheduling.empty())
+      view.push_back({newest->record.id, jobs::JobKind::read, {}});
+    const Plan decided = plan(view, running_, options_.limits);
+    for (const Plan::Waiting& waiting : decided.waiting) newest->record.scheduling = waiting.reason;
+    for (std::size_t i = 0; i < decided.start.size(); ++i) {
+      ++running_.reads;
+      start(read_queue_.front());
+      read_queue_.pop_front();
+    }
   }
-  std::erase(queue_, nullptr);
+  if (!modify_queue_.empty()) {
+    const Plan decided = plan(modify_view_, running_, options_.limits);
+    for (const Plan::Waiting& waiting : decided.waiting) {
+      modify_queue_[waiting.index]->record.scheduling = waiting.reason;
+      modify_view_[waiting.index].explained = true;
+    }
+    for (const std::size_t index : decided.start) {
+      JobPtr& job = modify_queue_[index];
+      ++running_.modifies;
+      for (const jobs::Lock& lock : job->locks) running_.held.push_back({job->record.id, lock});
+      modify_view_[index].id = {};
+      start(job);
+    }
+    if (!decided.start.empty()) {
+      std::erase(modify_queue_, nullptr);
+      std::erase_if(modify_view_, [](const QueuedJob& entry) { return entry.id == JobId(); });
+    }
+  }
   return starting;
 }
 
@@ -198,9 +276,12 @@ void Scheduler::start_planned(std::vector<JobPtr> starting) {
   for (JobPtr& job : starting) workers_->post([this, job = std::move(job)] { run_job(job); });
 }
 
-RecordPtr Scheduler::snapshot(const JobPtr& job) {
-  MutexLock lock(mutex_);
-  return std::make_shared<const JobRecord>(job->record);
+// A job as others may see it: what is not on record yet has not happened.
+RecordPtr Scheduler::view_of(const Job& job) const {
+  auto record = std::make_shared<JobRecord>(job.record);
+  record->ended = false;
+  for (const std::string& by : job.stop_asked_by) record->warnings.push_back("stop asked for by " + by);
+  return record;
 }
 
 void Scheduler::wait(JobId id, std::chrono::milliseconds timeout, std::function<void(Result<bool>)> done) {
@@ -211,14 +292,15 @@ void Scheduler::wait(JobId id, std::chrono::milliseconds timeout, std::function<
       return done(true);
     }
     if (const auto it = live_.find(id); it != live_.end()) {
-      const JobPtr& job = it->second;
-      if (const Value* own = job->params.find("timeout"); own && own->is_int() && own->as_int() > 0)
-        timeout = std::chrono::seconds(own->as_int());
-      const std::uint64_t waiter = next_waiter_++;
-      job->waiters.emplace_back(waiter, std::move(done));
-      deadlines_.emplace(services_.clock.steady_now() + timeout, Deadline{job, waiter});
-      lock.unlock();
-      time_.notify_one();
+      Job& job = *it->second;
+      // Far more than anybody waits, and far less than the clock can count.
+      constexpr std::chrono::seconds kLongest = std::chrono::hours(24 * 365);
+      timeout = std::clamp<std::chrono::milliseconds>(timeout, std::chrono::milliseconds(0), kLongest);
+      if (const Value* own = job.params.find("timeout"); own && own->is_int() && own->as_int() > 0)
+        timeout = std::chrono::seconds(std::min<std::int64_t>(own->as_int(), kLongest.count()));
+      const auto deadline = deadlines_.emplace(services_.clock.steady_now() + timeout, Deadline{id});
+      job.waiters.push_back({std::move(done), deadline});
+      if (deadline == deadlines_.begin()) time_.notify_one();
       return;
     }
   }
@@ -234,49 +316,45 @@ void Scheduler::wait(JobId id, std::chrono::milliseconds timeout, std::function<
 
 void Scheduler::find(JobId id, bool fetched, std::function<void(Result<RecordPtr>)> done) {
   RecordPtr record;
-  bool archive = false;
   {
     MutexLock lock(mutex_);
     if (const auto it = recent_.find(id); it != recent_.end())
       record = it->second;
     else if (const auto live = live_.find(id); live != live_.end())
-      record = std::make_shared<const JobRecord>(live->second->record);
-    if (fetched && record && record->ended) archive = unfetched_.erase(id) > 0;
+      record = view_of(*live->second);
   }
   if (record) {
-    if (archive) files_->update(record, Folder::archive);
+    if (fetched && record->ended) files_->fetched(record);
     return done(std::move(record));
   }
   readers_->post([this, id, fetched, done = std::move(done)] {
     auto found = files_->find(id);
-    if (found && fetched) {
-      bool unfetched = false;
-      {
-        MutexLock lock(mutex_);
-        unfetched = unfetched_.erase(id) > 0;
-      }
-      if (unfetched) files_->update(*found, Folder::archive);
-    }
+    if (found && fetched && (*found)->ended) files_->fetched(*found);
     done(std::move(found));
   });
 }
 
 void Scheduler::history(HistoryFilter filter, std::function<void(std::vector<RecordPtr>)> done) {
-  readers_->post([this, filter = std::move(filter), done = std::move(done)] {
+  historians_->post([this, filter = std::move(filter), done = std::move(done)] {
     std::vector<RecordPtr> records;
-    std::set<JobId> known;
+    std::vector<JobId> known;
     {
       MutexLock lock(mutex_);
-      for (const auto& [id, record] : recent_) {
-        known.insert(id);
-        if (filter.matches(*record)) records.push_back(record);
+      known.reserve(recent_.size() + live_.size());
+      for (auto it = recent_.rbegin(); it != recent_.rend(); ++it) {
+        known.push_back(it->first);
+        if (records.size() < filter.limit && filter.matches(*it->second)) records.push_back(it->second);
       }
-      for (const auto& [id, job] : live_) {
-        known.insert(id);
-        if (filter.matches(job->record)) records.push_back(std::make_shared<const JobRecord>(job->record));
+      std::size_t most = records.size() + filter.limit;
+      for (auto it = live_.rbegin(); it != live_.rend(); ++it) {
+        known.push_back(it->first);
+        if (records.size() < most && filter.matches(it->second->record))
+          records.push_back(view_of(*it->second));
       }
     }
-    for (RecordPtr& record : files_->history(filter, [&](JobId id) { return known.contains(id); }))
+    std::sort(known.begin(), known.end());
+    for (RecordPtr& record : files_->history(
+             filter, [&](JobId id) { return std::binary_search(known.begin(), known.end(), id); }))
       records.push_back(std::move(record));
     std::sort(records.begin(), records.end(),
               [](const RecordPtr& a, const RecordPtr& b) { return a->id > b->id; });
@@ -287,6 +365,7 @@ void Scheduler::history(HistoryFilter filter, std::function<void(std::vector<Rec
 
 Status Scheduler::stop_job(JobId id, const std::string& by) {
   JobPtr queued;
+  std::stop_source stop{std::nostopstate};
   {
     MutexLock lock(mutex_);
     const auto it = live_.find(id);
@@ -296,17 +375,20 @@ Status Scheduler::stop_job(JobId id, const std::string& by) {
       return Error{Code::unknown_job_id, "There is no job " + id.text() + " that could be stopped"};
     }
     const JobPtr& job = it->second;
-    job->stop_requested = true;
-    job->record.warnings.push_back("stop asked for by " + by);
-    const auto at = std::find(queue_.begin(), queue_.end(), job);
-    if (at != queue_.end()) {
-      queued = *at;
-      queue_.erase(at);
-      if (--queued_by_user_[queued->record.user] == 0) queued_by_user_.erase(queued->record.user);
-    } else {
-      job->stop.request_stop();
+    job->stop_asked_by.push_back(by);
+    stop = job->stop;
+    if (const auto at = std::find(read_queue_.begin(), read_queue_.end(), job); at != read_queue_.end()) {
+      queued = job;
+      read_queue_.erase(at);
+    } else if (const auto place = std::find(modify_queue_.begin(), modify_queue_.end(), job);
+               place != modify_queue_.end()) {
+      queued = job;
+      modify_view_.erase(modify_view_.begin() + (place - modify_queue_.begin()));
+      modify_queue_.erase(place);
     }
+    if (queued) leave_queue(*queued);
   }
+  stop.request_stop();  // runs what the job hung on it: not under the lock
   if (queued)
     workers_->post([this, queued] {
       fail(queued, Code::stopped, "The job was stopped before it had started; nothing was changed");
@@ -321,51 +403,18 @@ void Scheduler::drain(std::chrono::milliseconds deadline) {
   const auto runs = [this]() REQUIRES_LOCK(mutex_) { return running_.reads + running_.modifies > 0; };
   while (runs() && std::chrono::steady_clock::now() < until) idle_.wait_until(mutex_, until);
   if (!runs()) return;
-  for (const auto& [id, job] : live_) job->stop.request_stop();
+  std::vector<std::stop_source> stops;
+  for (const auto& [id, job] : live_) stops.push_back(job->stop);
+  lock.unlock();
+  for (std::stop_source& stop : stops) stop.request_stop();
+  lock.lock();
   const auto grace = std::chrono::steady_clock::now() + std::chrono::seconds(5);
   while (runs() && std::chrono::steady_clock::now() < grace) idle_.wait_until(mutex_, grace);
 }
 
 Scheduler::Counters Scheduler::counters() const {
   MutexLock lock(mutex_);
-  return {queue_.size(), running_.reads + running_.modifies, ended_};
-}
-
-void Scheduler::keep_time() {
-  MutexLock lock(mutex_);
-  auto next_care = std::chrono::steady_clock::now() + std::chrono::seconds(1);
-  while (!stopping_) {
-    std::vector<std::function<void(Result<bool>)>> late;
-    const auto now = services_.clock.steady_now();
-    while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
-      const Deadline deadline = deadlines_.begin()->second;
-      deadlines_.erase(deadlines_.begin());
-      const JobPtr job = deadline.job.lock();
-      if (!job) continue;
-      auto& waiters = job->waiters;
-      const auto it = std::find_if(waiters.begin(), waiters.end(),
-                                   [&](const auto& w) { return w.first == deadline.waiter; });
-      if (it == waiters.end()) continue;
-      late.push_back(std::move(it->second));
-      waiters.erase(it);
-    }
-    if (!late.empty()) {
-      lock.unlock();
-      for (auto& done : late) done(false);
-      lock.lock();
-      continue;
-    }
-    if (std::chrono::steady_clock::now() >= next_care) {
-      lock.unlock();
-      checkpoint_if_due();
-      lock.lock();
-      next_care = std::chrono::steady_clock::now() + std::chrono::seconds(1);
-      continue;
-    }
-    auto until = next_care;
-    if (!deadlines_.empty()) until = std::min(until, deadlines_.begin()->first);
-    time_.wait_until(mutex_, until);
-  }
+  return {queued_, running_.reads + running_.modifies, ended_};
 }
 
 }  // namespace confd::scheduler

@@ -6,7 +6,8 @@
 // docs/stages-and-recovery.md.
 //
 // Threads: callers' threads do only checks and short locks (submit() reserves ids in blocks); the journal
-// thread, the publisher's thread, the file thread of JobFiles, a time keeper and worker threads do the rest.
+// thread, the publisher's thread, the file thread of JobFiles, a time keeper, a housekeeper and worker
+// threads do the rest.
 // Callbacks come on any of these, once, and must not block. Thread-safety: any thread.
 #pragma once
 
@@ -16,7 +17,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -89,7 +89,7 @@ class Scheduler {
   // has ended.
   base::Status stop_job(JobId id, const std::string& by);
 
-  exaconf::ConfigPtr config() const { return publisher_->current(); }
+  exaconf::ConfigPtr config() const { return store_.current(); }
 
   // No job is taken any more; returns when none runs or at the deadline, then those that run are asked to
   // stop. Queued ones stay for the next start.
@@ -105,33 +105,44 @@ class Scheduler {
   struct Job;
   using JobPtr = std::shared_ptr<Job>;
   struct Deadline {
-    std::weak_ptr<Job> job;
-    std::uint64_t waiter;
+    JobId job;
   };
 
-  Scheduler(SchedulerOptions options, jobs::JobServices& services, base::Log& log, Hooks hooks);
-  base::Status recover_jobs(Journal::Recovered recovered, const std::vector<JobId>& left_over,
-                            const std::string& exaconf_path);
+  Scheduler(SchedulerOptions options, exaconf::Store& store, jobs::JobServices& services, base::Log& log,
+            Hooks hooks);
+  base::Status recover_jobs(Journal::Recovered recovered, const std::string& exaconf_path);
   JobPtr revive(const JobRecord& record);
 
+  void queue(JobPtr job) REQUIRES_LOCK(mutex_);
   void enqueue(JobPtr job) EXCLUDES(mutex_);
+  void leave_queue(const Job& job) REQUIRES_LOCK(mutex_);
   void start_planned(std::vector<JobPtr> jobs);
   std::vector<JobPtr> plan_now() REQUIRES_LOCK(mutex_);
   void run_job(const JobPtr& job);
   void execute(const JobPtr& job);
   void publish(const JobPtr& job, exaconf::Transaction transaction);
-  void reach(const JobPtr& job, Stage stage);
-  void fail(const JobPtr& job, base::Code code, std::string text);
-  void end(const JobPtr& job);
+  base::Status sync_publications() EXCLUDES(mutex_);
+  void reach(const JobPtr& job, Stage stage, bool is_last = false) EXCLUDES(mutex_);
+  void settle(Job& job) REQUIRES_LOCK(mutex_);
+  void fail(const JobPtr& job, base::Code code, std::string text) EXCLUDES(mutex_);
+  void record_end(const JobPtr& job) EXCLUDES(mutex_);
+  void release(const JobPtr& job) EXCLUDES(mutex_);
+  void end(const JobPtr& job) EXCLUDES(mutex_);
+  void refuse_unrecorded(const JobPtr& job, const base::Error& problem) EXCLUDES(mutex_);
   void decline(const JobPtr& job, base::Code code, std::string text,
                std::function<void(base::Result<JobId>)> accepted);
+  static base::Status name_locks(Job& job);
   bool is_journaled(const Job& job) const;
   Durability durability(const Job& job) const;
-  RecordPtr snapshot(const JobPtr& job) EXCLUDES(mutex_);
-  void keep_time();
-  void checkpoint_if_due();
+  RecordPtr view_of(const Job& job) const REQUIRES_LOCK(mutex_);
+  void keep_time() EXCLUDES(mutex_);
+  void keep_house() EXCLUDES(mutex_);
+  void record_later(RecordPtr record) EXCLUDES(mutex_);
+  void record_now() EXCLUDES(mutex_);
+  base::Status checkpoint() EXCLUDES(mutex_);
 
   const SchedulerOptions options_;
+  exaconf::Store& store_;
   jobs::JobServices& services_;
   base::Log& log_;
   const Hooks hooks_;
@@ -140,25 +151,33 @@ class Scheduler {
   std::unique_ptr<JobFiles> files_;
 
   mutable base::Mutex mutex_;
-  base::CondVar idle_;  // a job left the running set
-  base::CondVar time_;  // the time keeper's
+  base::CondVar idle_;   // a job left the running set
+  base::CondVar time_;   // the time keeper's
+  base::CondVar house_;  // the housekeeper's
   std::map<JobId, JobPtr> live_ GUARDED_BY(mutex_);
-  std::vector<JobPtr> queue_ GUARDED_BY(mutex_);  // by order of submission
+  // By order of submission; a modify job's entry for the planner is kept beside it, because many may wait.
+  std::deque<JobPtr> read_queue_ GUARDED_BY(mutex_);
+  std::vector<JobPtr> modify_queue_ GUARDED_BY(mutex_);
+  std::vector<QueuedJob> modify_view_ GUARDED_BY(mutex_);
+  std::size_t queued_ GUARDED_BY(mutex_) = 0;  // in a queue, or on the way into the journal
   std::map<std::string, std::size_t> queued_by_user_ GUARDED_BY(mutex_);
   Running running_ GUARDED_BY(mutex_);
   std::map<JobId, RecordPtr> recent_ GUARDED_BY(mutex_);
   std::deque<JobId> recent_order_ GUARDED_BY(mutex_);
-  std::set<JobId> unfetched_ GUARDED_BY(mutex_);  // ended jobs whose file is in finish/
-  std::multimap<base::SteadyTime, Deadline> deadlines_ GUARDED_BY(mutex_);
-  std::uint64_t next_waiter_ GUARDED_BY(mutex_) = 1;
+  std::multimap<base::SteadyTime, Deadline> deadlines_ GUARDED_BY(mutex_);  // one a waiter
+  std::vector<RecordPtr> unrecorded_ GUARDED_BY(mutex_);            // ends the journal could not take yet
+  std::optional<base::Error> lost_publication_ GUARDED_BY(mutex_);  // since the last sync_publications()
   std::uint64_t ended_ GUARDED_BY(mutex_) = 0;
   bool draining_ GUARDED_BY(mutex_) = false;
   bool stopping_ GUARDED_BY(mutex_) = false;
+  bool house_due_ GUARDED_BY(mutex_) = false;
 
   std::unique_ptr<cluster::Publisher> publisher_;
-  std::unique_ptr<WorkerPool> readers_;  // looks things up in files
+  std::unique_ptr<WorkerPool> readers_;     // looks single jobs up in files
+  std::unique_ptr<WorkerPool> historians_;  // reads many files
   std::unique_ptr<WorkerPool> workers_;
   std::thread time_keeper_;
+  std::thread housekeeper_;
 };
 
 }  // namespace confd::scheduler

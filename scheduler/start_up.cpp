@@ -1,6 +1,8 @@
 // The part of the Scheduler that starts it: takes stock of what a former process left
 // (docs/stages-and-recovery.md).
 #include <algorithm>
+#include <atomic>
+#include <set>
 
 #include "auth/identity.h"
 #include "exaconf/config.h"
@@ -43,7 +45,7 @@ std::vector<RevisionOnDisk> revisions_on_disk(base::FileSystem& files, const std
 Result<std::unique_ptr<Scheduler>> Scheduler::open(SchedulerOptions options, std::string directory,
                                                    exaconf::Store& store, const std::string& exaconf_path,
                                                    jobs::JobServices& services, base::Log& log, Hooks hooks) {
-  std::unique_ptr<Scheduler> s(new Scheduler(std::move(options), services, log, std::move(hooks)));
+  std::unique_ptr<Scheduler> s(new Scheduler(std::move(options), store, services, log, std::move(hooks)));
   if (Status done = services.files.make_directories(directory, 0700); !done) return done.error();
   auto recovered = Journal::recover(services.files, directory);
   if (!recovered) return recovered.error();
@@ -71,7 +73,7 @@ Result<std::unique_ptr<Scheduler>> Scheduler::open(SchedulerOptions options, std
              " line(s) that were cut off in the middle by a crash; nobody had been told of them");
 
   cluster::Publisher::Hooks publishing;
-  publishing.sync_records = [raw = s.get()] { return raw->journal_->sync(); };
+  publishing.sync_records = [raw = s.get()] { return raw->sync_publications(); };
   publishing.on_edit = [&log](const exaconf::Store::Edit& edit) {
     if (edit.taken)
       log.notice(edit.text);
@@ -82,19 +84,19 @@ Result<std::unique_ptr<Scheduler>> Scheduler::open(SchedulerOptions options, std
   publishing.look_every = s->options_.look_every;
   s->publisher_ = std::make_unique<cluster::Publisher>(store, first_free, std::move(publishing));
   s->readers_ = std::make_unique<WorkerPool>(2);
+  s->historians_ = std::make_unique<WorkerPool>(1);
   // One more than may run: declined jobs are recorded there too, and must not wait for long ones.
   s->workers_ = std::make_unique<WorkerPool>(s->options_.limits.reads + s->options_.limits.modifies + 1);
   const std::uint64_t old_segments_below = recovered->next_segment;
-  if (Status done = s->recover_jobs(std::move(*recovered), s->files_->left_over(), exaconf_path); !done)
-    return done.error();
+  if (Status done = s->recover_jobs(std::move(*recovered), exaconf_path); !done) return done.error();
   if (old_segments_below > 1) {
     // All of the former process's jobs are decided and in files or in the new segment: its journal can go.
-    Status done = s->journal_->sync();
-    if (done) done = s->files_->checkpoint();
+    Status done = s->files_->checkpoint();
     if (done) done = s->journal_->retire(old_segments_below);
     if (!done) return done.error();
   }
   s->time_keeper_ = std::thread([raw = s.get()] { raw->keep_time(); });
+  s->housekeeper_ = std::thread([raw = s.get()] { raw->keep_house(); });
   std::vector<JobPtr> starting;
   {
     MutexLock lock(s->mutex_);
@@ -104,36 +106,48 @@ Result<std::unique_ptr<Scheduler>> Scheduler::open(SchedulerOptions options, std
   return s;
 }
 
-Status Scheduler::recover_jobs(Journal::Recovered recovered, const std::vector<JobId>& left_over,
-                               const std::string& exaconf_path) {
+Status Scheduler::recover_jobs(Journal::Recovered recovered, const std::string& exaconf_path) {
   const std::vector<RevisionOnDisk> on_disk = revisions_on_disk(services_.files, exaconf_path);
-  // A file in queue/ or run/ whose job the journal does not know: somebody removed the journal. It can't be
-  // started again either.
-  for (const JobId& id : left_over) {
-    const bool known = std::any_of(recovered.records.begin(), recovered.records.end(),
-                                   [&](const JobRecord& r) { return r.id == id; });
-    if (known) continue;
+  std::set<JobId> journaled;
+  for (const JobRecord& record : recovered.records) journaled.insert(record.id);
+  // A file in queue/ or run/ whose job the journal does not know: a read job's line was lost in a power cut,
+  // or somebody removed the journal. It can't be started again either.
+  for (const JobId& id : files_->left_over()) {
+    if (journaled.contains(id)) continue;
     auto record = files_->find(id);
-    if (!record || (*record)->ended) continue;
+    if (!record) {
+      log_.warn("the file of job " + id.text() +
+                " was cut off by a crash and is removed: " + record.error().text);
+      files_->forget(id);
+      continue;
+    }
     JobRecord copy = **record;
     if (copy.stage == Stage::submitted) copy.reach(Stage::scheduled, services_.clock.now());
     recovered.records.push_back(std::move(copy));
   }
+  std::atomic<bool> lost = false;
+  const auto record_it = [&](const JobRecord& record) {
+    journal_->append(record, Durability::power, [&lost](Status written) {
+      if (!written) lost = true;
+    });
+  };
   for (JobRecord& record : recovered.records) {
     if (record.ended) {
-      if (!files_->has_file(record.id))
-        files_->update(std::make_shared<const JobRecord>(record), Folder::finish);
+      // What its file holds was not synced: after a power cut it may be empty or old.
+      files_->update(std::make_shared<const JobRecord>(record),
+                     files_->is_archived(record.id) ? Folder::archive : Folder::finish);
       continue;
     }
     const Recovery decided = scheduler::recover(record, on_disk);
     if (decided.verdict == Verdict::start_again) {
-      JobPtr job = revive(record);
-      if (job) {
-        journal_->append(record, Durability::power);
+      if (JobPtr job = revive(record)) {
+        record_it(record);
+        files_->update(std::make_shared<const JobRecord>(job->record), Folder::queue);
         MutexLock lock(mutex_);
+        ++queued_;
         ++queued_by_user_[record.user];
         live_[record.id] = job;
-        queue_.push_back(job);
+        queue(job);
         continue;
       }
       record.code = Code::interrupted;
@@ -142,30 +156,32 @@ Status Scheduler::recover_jobs(Journal::Recovered recovered, const std::vector<J
           "user or its permission is gone";
       record.reach(Stage::finished, services_.clock.now());
     } else if (decided.verdict == Verdict::committed) {
-      record.reach(
-          record.kind == jobs::JobKind::modify && !record.dry_run ? Stage::committed : Stage::finished,
-          services_.clock.now());
+      record.reach(Stage::committed, services_.clock.now());
       record.warnings.push_back("confd was restarted between the last work of this job and its end");
     } else {
       record.code = Code::interrupted;
       record.text = decided.text;
       record.output.reset();
       record.published.reset();
+      record.diff = base::Value();
       record.reach(Stage::finished, services_.clock.now());
     }
     record.ended = true;
     log_.notice("job " + record.id.text() + " (" + record.job + ") had not ended when confd did: " +
                 (record.code == Code::ok ? std::string("its work was done") : record.text));
-    journal_->append(record, Durability::power);
+    record_it(record);
     files_->update(std::make_shared<const JobRecord>(record), Folder::finish);
   }
+  const Status done = journal_->sync();
+  if (!done) return done;
+  if (lost) return Error{Code::io_error, "the jobs of the former confd could not be written to the journal"};
   return {};
 }
 
 Scheduler::JobPtr Scheduler::revive(const JobRecord& record) {
   const jobs::JobDescriptor* descriptor = jobs::find_job(record.job);
   if (!descriptor) return nullptr;
-  const exaconf::ConfigPtr config = publisher_->current();
+  const exaconf::ConfigPtr config = store_.current();
   if (!config->user(record.user) && record.user != "root") return nullptr;
   auto job = std::make_shared<Job>();
   job->descriptor = descriptor;
@@ -174,11 +190,8 @@ Scheduler::JobPtr Scheduler::revive(const JobRecord& record) {
   auto checked = jobs::check_params(*descriptor, record.params);
   if (!checked) return nullptr;
   job->params = std::move(checked->params);
-  if (descriptor->locks && descriptor->kind == jobs::JobKind::modify && !record.dry_run) {
-    job->locks = descriptor->locks(job->params);
-    std::sort(job->locks.begin(), job->locks.end());
-  }
   job->record = record;
+  if (!name_locks(*job)) return nullptr;
   job->record.scheduling = "started again after a restart of confd";
   return job;
 }

@@ -1,0 +1,114 @@
+// The part of the Scheduler that works beside the jobs: deadlines of waiters, checkpoints of the journal, job
+// numbers, ends that could not be recorded at once.
+#include <algorithm>
+#include <atomic>
+
+#include "scheduler/job.h"
+#include "scheduler/scheduler.h"
+
+namespace confd::scheduler {
+
+using base::Error;
+using base::MutexLock;
+using base::Result;
+using base::Status;
+
+void Scheduler::keep_time() {
+  MutexLock lock(mutex_);
+  while (!stopping_) {
+    std::vector<std::function<void(Result<bool>)>> late;
+    const auto now = services_.clock.steady_now();
+    while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+      const auto deadline = deadlines_.begin();
+      if (const auto job = live_.find(deadline->second.job); job != live_.end()) {
+        auto& waiters = job->second->waiters;
+        const auto waiter = std::find_if(waiters.begin(), waiters.end(),
+                                         [&](const Job::Waiter& w) { return w.deadline == deadline; });
+        if (waiter != waiters.end()) {
+          late.push_back(std::move(waiter->done));
+          waiters.erase(waiter);
+        }
+      }
+      deadlines_.erase(deadline);
+    }
+    if (!late.empty()) {
+      lock.unlock();
+      for (auto& done : late) done(false);
+      lock.lock();
+      continue;
+    }
+    // By the operating system's clock: a clock that is moved by hand is looked at each second.
+    base::SteadyTime::duration sleep = std::chrono::seconds(1);
+    if (!deadlines_.empty()) sleep = std::min(sleep, deadlines_.begin()->first - now);
+    time_.wait_until(mutex_, std::chrono::steady_clock::now() + sleep);
+  }
+}
+
+void Scheduler::keep_house() {
+  MutexLock lock(mutex_);
+  while (!stopping_) {
+    const auto next = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+    while (!stopping_ && !house_due_ && std::chrono::steady_clock::now() < next)
+      house_.wait_until(mutex_, next);
+    house_due_ = false;
+    lock.unlock();
+    if (ids_->wants_refill())
+      if (Status done = ids_->refill(); !done)
+        log_.err("job numbers could not be reserved: " + done.error().text);
+    record_now();
+    if (journal_->size() >= options_.journal_bytes)
+      if (Status done = checkpoint(); !done)
+        log_.err("the job journal could not be cut: " + done.error().text);
+    for (const std::string& problem : files_->take_problems()) log_.err("job files: " + problem);
+    lock.lock();
+  }
+}
+
+void Scheduler::record_later(RecordPtr record) {
+  // Enough for a disk that is full for a while. Beyond, confd refuses jobs as fast as they come; what is
+  // dropped here can only be started by a later confd if its refused line got to the disk whole.
+  constexpr std::size_t kMost = 10'000;
+  MutexLock lock(mutex_);
+  if (unrecorded_.size() < kMost) unrecorded_.push_back(std::move(record));
+}
+
+void Scheduler::record_now() {
+  std::vector<RecordPtr> records;
+  {
+    MutexLock lock(mutex_);
+    records.swap(unrecorded_);
+  }
+  if (records.empty()) return;
+  for (const RecordPtr& record : records)
+    journal_->append(*record, Durability::power, [this, record](Status written) {
+      if (!written) record_later(record);
+    });
+  (void)journal_->sync().ok();  // all of them were tried
+}
+
+// Cuts the journal: jobs that live go into a new segment; those that ended before this point are in the job
+// files, which become durable now; the old segments go.
+Status Scheduler::checkpoint() {
+  const auto segment = journal_->start_segment();
+  if (!segment) return segment.error();
+  std::vector<std::shared_ptr<const JobRecord>> records;
+  {
+    MutexLock lock(mutex_);
+    for (const auto& [id, job] : live_)
+      if (is_journaled(*job) && !job->declined)
+        records.push_back(std::make_shared<const JobRecord>(job->record));
+    records.insert(records.end(), unrecorded_.begin(), unrecorded_.end());
+  }
+  std::atomic<bool> lost = false;
+  for (const RecordPtr& record : records)
+    journal_->append(*record, Durability::power, [&lost](Status written) {
+      if (!written) lost = true;
+    });
+  records.clear();
+  if (Status done = journal_->sync(); !done) return done;
+  if (lost) return Error{base::Code::io_error, "jobs that run could not be written to the new journal"};
+  if (Status done = files_->checkpoint(); !done) return done;
+  return journal_->retire(*segment);
+}
+
+}  // namespace confd::scheduler
