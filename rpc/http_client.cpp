@@ -126,8 +126,9 @@ struct HttpClient::Connection {
       if (got > 0) {
         input.append(buffer, static_cast<std::size_t>(got));
       } else if (got == 0) {
+        const bool nothing = !parser.got_some();  // for put_eof() that would be a complete, empty message
         parser.put_eof(error);
-        if (error || !parser.is_done()) return lost(path, "closed before the answer was complete");
+        if (error || nothing || !parser.is_done()) return lost(path, "closed before the answer was complete");
       } else if (errno != EAGAIN && errno != EINTR) {
         return lost(path, std::strerror(errno));
       }
