@@ -38,13 +38,13 @@ class Struct {
   void append(std::string name, Value value);
   bool erase(std::string_view name);
 
-  bool empty() const { return members_.empty(); }
-  std::size_t size() const { return members_.size(); }
-  void reserve(std::size_t n) { members_.reserve(n); }
-  auto begin() const { return members_.begin(); }
-  auto end() const { return members_.end(); }
-  auto begin() { return members_.begin(); }
-  auto end() { return members_.end(); }
+  bool empty() const;
+  std::size_t size() const;
+  void reserve(std::size_t n);
+  const Member* begin() const;
+  const Member* end() const;
+  Member* begin();
+  Member* end();
 
  private:
   std::vector<Member> members_;
@@ -96,6 +96,29 @@ class Value {
  private:
   std::variant<std::monostate, bool, std::int64_t, double, std::string, Array, Struct> data_;
 };
+
+// Here, where Value is complete.
+inline bool Struct::empty() const {
+  return members_.empty();
+}
+inline std::size_t Struct::size() const {
+  return members_.size();
+}
+inline void Struct::reserve(std::size_t n) {
+  members_.reserve(n);
+}
+inline const Struct::Member* Struct::begin() const {
+  return members_.data();
+}
+inline const Struct::Member* Struct::end() const {
+  return members_.data() + members_.size();
+}
+inline Struct::Member* Struct::begin() {
+  return members_.data();
+}
+inline Struct::Member* Struct::end() {
+  return members_.data() + members_.size();
+}
 
 // Same members with equal values; order is not significant.
 bool operator==(const Struct& a, const Struct& b);
