@@ -58,7 +58,11 @@ class Writer {
       // A value that can't be written is refused where it enters: by the parser and by Transaction.
       const auto written = written_value(entry.value);
       if (!written) std::abort();
+      const std::size_t start = out_.size();
       out_ += *written;
+      // Line breaks inside a value are bare, but the first of the file says which kind the file has.
+      if (document_.newline != "\n" && out_.find('\n') >= start && out_.find('\n') != std::string::npos)
+        out_.replace(out_.find('\n'), 1, document_.newline);
     }
   }
   void write_content(const Section& section, std::size_t depth, bool global) {

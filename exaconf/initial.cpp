@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "exaconf/config.h"
 #include "exaconf/line_grammar.h"
+#include "exaconf/migration.h"
 #include "exaconf/secrets.h"
 #include "exaconf/transaction.h"
 #include "exaconf/value_types.h"
@@ -13,7 +14,6 @@
 namespace confd::exaconf {
 namespace {
 
-constexpr std::string_view kConfVersion = "8.32.0";  // the format's, spec §6
 constexpr std::string_view kDatabaseVersion = "8.20.0";
 constexpr std::string_view kOwner = "500 : 500";  // exadefusr, exausers
 

@@ -257,7 +257,7 @@ bool is_plain_value(std::string_view value) {
 
 std::optional<std::string> written_name(std::string_view name) {
   if (is_plain_name(name)) return std::string(name);
-  if (name.find_first_of("\n\r") != std::string_view::npos) return std::nullopt;
+  if (name.find('\n') != std::string_view::npos) return std::nullopt;
   for (const std::string_view quote : {"", "\"", "'"}) {
     std::string written = std::string(quote).append(name).append(quote);
     if (reads_back_as_name(written, name)) return written;
@@ -267,7 +267,7 @@ std::optional<std::string> written_name(std::string_view name) {
 
 std::optional<std::string> written_key(std::string_view key) {
   if (is_plain_key(key)) return std::string(key);
-  if (key.find_first_of("\n\r") != std::string_view::npos) return std::nullopt;
+  if (key.find('\n') != std::string_view::npos) return std::nullopt;
   for (const std::string_view quote : {"", "\"", "'"}) {
     std::string written = std::string(quote).append(key).append(quote);
     if (reads_back_as_key(written, key)) return written;
@@ -277,13 +277,21 @@ std::optional<std::string> written_key(std::string_view key) {
 
 std::optional<std::string> written_value(std::string_view value) {
   if (is_plain_value(value)) return std::string(value);
-  if (value.find('\n') == std::string_view::npos && trim_left(value).size() == value.size() &&
-      !opens_triple_quote(value)) {
-    if (const auto read = read_value(value); read && read->value == value) return std::string(value);
+  const auto has = [&](char c) { return value.find(c) != std::string_view::npos; };
+  const bool bare = !has('\n') && is_trimmed(value) && !opens_triple_quote(value) && [&] {
+    const auto read = read_value(value);
+    return read && read->value == value;
+  }();
+  // The reference puts '#' beside both kinds of quotes into triple quotes, whether that is needed or not.
+  if (bare && !(has('#') && has('"') && has('\''))) return std::string(value);
+  // The kind of quotes that the reference takes first; it refuses a value that holds both.
+  const bool holds_double = has_triple_quote(value, '"');
+  if (!(holds_double && has_triple_quote(value, '\''))) {
+    for (const char quote : {holds_double ? '"' : '\'', holds_double ? '\'' : '"'})
+      if (reads_back_in_triple_quotes(value, quote))
+        return std::string(3, quote).append(value).append(3, quote);
   }
-  for (const char quote : {'\'', '"'})
-    if (reads_back_in_triple_quotes(value, quote))
-      return std::string(3, quote).append(value).append(3, quote);
+  if (bare) return std::string(value);
   return std::nullopt;
 }
 
