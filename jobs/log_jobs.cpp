@@ -36,7 +36,6 @@ constexpr Param kLogOptions[] = {
      .default_text = "all",
      .completion = Completion::node},
     {.name = "default_interval",
-     .types = kString | kInt,
      .help = "how far to look back without start_time: '<n>w <n>d <n>h <n>m <n>s' or seconds",
      .default_text = "10 minutes"},
 };
@@ -94,9 +93,8 @@ std::optional<std::chrono::seconds> parse_interval(std::string_view text) {
 }
 
 std::chrono::seconds interval_of(JobContext& context) {
-  const base::Value* given = context.param("default_interval");
-  if (given == nullptr) return kDefaultInterval;
-  const std::string text = given->is_int() ? std::to_string(given->as_int()) : given->as_string();
+  if (context.param("default_interval") == nullptr) return kDefaultInterval;
+  const std::string& text = context.text("default_interval");
   const auto interval = parse_interval(text);
   if (!interval)
     refuse("default_interval", "'" + text + "' is no interval such as '1d 2h', '10m' or 600 (seconds)");

@@ -37,7 +37,7 @@ TEST_CASE("settings_list shows no secret") {
   JobTest test;
   const std::string all = test.run("settings_list").output_json();
   for (const std::string& secret : {std::string("dG9rZW50"), test::kWonderland, std::string("c3luY2tleQ"),
-                                   std::string("cmVhZHJlYWQ"), std::string("d3JpdGV3cml0ZQ")}) {
+                                    std::string("cmVhZHJlYWQ"), std::string("d3JpdGV3cml0ZQ")}) {
     CAPTURE(secret);
     CHECK(test.config().text().find(secret) != std::string::npos);
     CHECK(all.find(secret) == std::string::npos);
