@@ -18,6 +18,17 @@ bool is_xml_character(char32_t code) {
          (code >= 0xE000 && code <= 0xFFFD) || (code >= 0x10000 && code <= 0x10FFFF);
 }
 
+// ASCII bytes that need no look in a text, and inside a tag.
+constexpr std::array<bool, 256> plain_bytes(std::string_view except) {
+  std::array<bool, 256> table{};
+  for (std::size_t byte = 0x20; byte < 0x80; ++byte) table[byte] = true;
+  table['\t'] = table['\n'] = table['\r'] = true;
+  for (const char c : except) table[static_cast<unsigned char>(c)] = false;
+  return table;
+}
+constexpr std::array<bool, 256> kPlainText = plain_bytes("<&");
+constexpr std::array<bool, 256> kPlainTag = plain_bytes("<>&'\"");
+
 class Scan {
  public:
   Scan(std::string_view xml, const XmlScanLimits& limits) : xml_(xml), limits_(limits) {}
@@ -28,10 +39,10 @@ class Scan {
       const char c = xml_[at_];
       if (c == '<')
         markup();
-      else if (c == '&')
+      else if (c == '&' && depth_ > 0)
         reference();
       else
-        character();
+        text();
     }
     if (!problem_ && elements_ == 0) refuse(0, "there is no XML document");
     if (!problem_ && depth_ != 0) refuse(xml_.size(), "the text ends inside an element");
@@ -43,15 +54,21 @@ class Scan {
     if (!problem_) problem_ = XmlProblem{offset, std::move(text)};
   }
 
-  // One character of text. Refuses what XML cannot hold, and text outside the document element.
-  void character() {
-    const auto byte = static_cast<unsigned char>(xml_[at_]);
-    if (depth_ == 0 && !is_white(xml_[at_])) return refuse(at_, "text outside the document element");
-    if (byte >= 0x20 && byte < 0x80) {
+  // Text up to the next markup. Refuses what XML cannot hold, and text outside the document element.
+  void text() {
+    if (depth_ == 0) {
+      if (!is_white(xml_[at_])) return refuse(at_, "text outside the document element");
       ++at_;
-    } else {
-      checked_character();
+      return;
     }
+    at_ = skip(kPlainText);
+    if (at_ < xml_.size() && static_cast<unsigned char>(xml_[at_]) - 0x20u >= 0x60u) checked_character();
+  }
+
+  std::size_t skip(const std::array<bool, 256>& table) const {
+    std::size_t at = at_;
+    while (at < xml_.size() && table[static_cast<unsigned char>(xml_[at])]) ++at;
+    return at;
   }
 
   void checked_character() {
@@ -71,6 +88,9 @@ class Scan {
   }
 
   void markup() {
+    const char second = at_ + 1 < xml_.size() ? xml_[at_ + 1] : '\0';
+    if (second == '?') return declaration();
+    if (second != '!') return tag();
     const std::string_view rest = xml_.substr(at_);
     if (rest.starts_with("<!--")) {
       at_ += 4;
@@ -81,10 +101,7 @@ class Scan {
       at_ += 9;
       return skip_to("]]>", "a CDATA section");
     }
-    if (rest.starts_with("<!"))
-      return refuse(at_, "document type declarations (DTD, entities) are not accepted");
-    if (rest.starts_with("<?")) return declaration();
-    tag();
+    refuse(at_, "document type declarations (DTD, entities) are not accepted");
   }
 
   void declaration() {
@@ -108,18 +125,22 @@ class Scan {
     const std::size_t start = at_;
     const bool closing = at_ + 1 < xml_.size() && xml_[at_ + 1] == '/';
     char quote = 0;
-    for (++at_; at_ < xml_.size() && !problem_;) {
+    ++at_;
+    while (!problem_) {
+      at_ = skip(kPlainTag);
+      if (at_ >= xml_.size()) break;
       const char c = xml_[at_];
       if (quote == 0 && c == '>') break;
-      if (quote == 0 && c == '<') return refuse(at_, "'<' inside a tag");
+      if (c == '<') return refuse(at_, "'<' inside a tag");
+      if (c == '&') {
+        reference();
+        continue;
+      }
       if (quote != 0 && c == quote)
         quote = 0;
       else if (quote == 0 && (c == '"' || c == '\''))
         quote = c;
-      if (c == '&')
-        reference();
-      else
-        checked_character();
+      checked_character();
     }
     if (problem_) return;
     if (at_ >= xml_.size()) return refuse(start, "a tag without end");
@@ -137,8 +158,6 @@ class Scan {
   }
 
   void reference() {
-    if (depth_ == 0 && xml_[at_] == '&' && elements_ == 0 && at_ == 0)
-      return refuse(at_, "text outside the document element");
     const std::size_t end = xml_.find(';', at_);
     const std::string_view name = end == std::string_view::npos || end - at_ > 12
                                       ? std::string_view()

@@ -43,13 +43,13 @@ class CallReader {
       refuse(root, "the document is a <" + std::string(name_of(root)) + ">, not a <methodCall>");
     bool named = false;
     bool has_params = false;
-    for (const pugi::xml_node part : elements(root)) {
+    for (pugi::xml_node part = first_element(root); part; part = next_element(part)) {
       if (name_of(part) == "methodName" && !named) {
         call.method = base::trim(text_of(part));
         named = true;
       } else if (name_of(part) == "params" && !has_params) {
         has_params = true;
-        for (const pugi::xml_node param : elements(part)) {
+        for (pugi::xml_node param = first_element(part); param; param = next_element(param)) {
           expect(param, "param");
           call.params.push_back(value_of(only_element(param, "value"), 0));
         }
@@ -68,14 +68,7 @@ class CallReader {
     throw Refused{std::move(text), node.offset_debug()};
   }
 
-  // The element children; text between them must be white space.
-  static std::vector<pugi::xml_node> elements(pugi::xml_node parent) {
-    std::vector<pugi::xml_node> found;
-    for (pugi::xml_node child = first_element(parent); child; child = next_element(child))
-      found.push_back(child);
-    return found;
-  }
-
+  // The next element; text between elements must be white space.
   static pugi::xml_node skip_blank(pugi::xml_node node) {
     while (node && node.type() != pugi::node_element) {
       if (!is_blank(node.value())) refuse(node, "text beside an element");
@@ -101,6 +94,8 @@ class CallReader {
   }
 
   static std::string text_of(pugi::xml_node node) {
+    if (const pugi::xml_node only = node.first_child(); only && is_text(only) && !only.next_sibling())
+      return only.value();
     std::string text;
     for (pugi::xml_node child = node.first_child(); child; child = child.next_sibling()) {
       if (!is_text(child)) refuse(child, "<" + std::string(name_of(node)) + "> must hold text only");
