@@ -69,6 +69,8 @@ void Publisher::publish_batch(std::vector<PublishRequest> batch) {
     Publication publication;
   };
   std::vector<Prepared> prepared;
+  // An edit by hand that came first goes first: the jobs are put on top of it instead of being refused.
+  look();
   exaconf::ConfigPtr head = store_.current();
   for (PublishRequest& request : batch) {
     Publication publication;
