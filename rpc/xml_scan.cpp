@@ -1,5 +1,6 @@
 #include "rpc/xml_scan.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -8,6 +9,8 @@
 
 namespace confd::rpc {
 namespace {
+
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 bool is_white(char c) {
   return c == ' ' || c == '\t' || c == '\r' || c == '\n';
@@ -34,7 +37,7 @@ class Scan {
   Scan(std::string_view xml, const XmlScanLimits& limits) : xml_(xml), limits_(limits) {}
 
   std::optional<XmlProblem> run() {
-    if (xml_.starts_with("\xEF\xBB\xBF")) at_ = 3;
+    if (xml_.starts_with(kByteOrderMark)) at_ = kByteOrderMark.size();
     while (at_ < xml_.size() && !problem_) {
       const char c = xml_[at_];
       if (c == '<')
@@ -109,16 +112,54 @@ class Scan {
     at_ += 2;
     skip_to("?>", "a processing instruction");
     if (problem_) return;
-    const std::string_view text = xml_.substr(start, at_ - start);
-    if (!text.starts_with("<?xml") || text.size() < 6 || !is_white(text[5])) return;
-    const std::size_t encoding = text.find("encoding");
-    if (encoding == std::string_view::npos) return;
-    const std::size_t open = text.find_first_of("'\"", encoding);
-    if (open == std::string_view::npos) return refuse(start + encoding, "the encoding has no quotes");
-    const std::string_view name = text.substr(open + 1, text.find(text[open], open + 1) - open - 1);
-    if (!base::equals_ignoring_case(name, "utf-8") && !base::equals_ignoring_case(name, "us-ascii") &&
-        !base::equals_ignoring_case(name, "utf8") && !base::equals_ignoring_case(name, "ascii"))
-      refuse(start + open, "only UTF-8 is accepted; send the call with encoding='utf-8'");
+    std::string_view text = xml_.substr(start + 2, at_ - start - 4);
+    const std::size_t name_size = std::min(text.find_first_of(" \t\r\n"), text.size());
+    const std::string_view name = text.substr(0, name_size);
+    if (!is_name(name)) return refuse(start, "a processing instruction without a name");
+    if (!base::equals_ignoring_case(name, "xml")) return;
+    text.remove_prefix(name_size);
+    if (name != "xml" || (start != 0 && xml_.substr(0, start) != kByteOrderMark))
+      return refuse(start, "an XML declaration must stand at the start");
+    if (!declaration_parts(text)) return refuse(start, "the XML declaration is malformed");
+  }
+
+  // version='1.0' encoding='utf-8' standalone='yes', the last two optional.
+  bool declaration_parts(std::string_view text) {
+    bool version = false;
+    for (const std::string_view name : {"version", "encoding", "standalone"}) {
+      const std::string_view part = base::trim(text);
+      if (!part.starts_with(name)) continue;
+      if (!is_white(text[0])) return false;
+      text = base::trim(part.substr(name.size()));
+      if (!text.starts_with('=')) return false;
+      text = base::trim(text.substr(1));
+      if (text.empty() || (text[0] != '\'' && text[0] != '"')) return false;
+      const std::size_t close = text.find(text[0], 1);
+      if (close == std::string_view::npos) return false;
+      const std::string_view value = text.substr(1, close - 1);
+      text.remove_prefix(close + 1);
+      if (name == "version") {
+        version = true;
+        if (value.size() < 3 || !value.starts_with("1.") ||
+            value.find_first_not_of("0123456789", 2) != std::string_view::npos)
+          return false;
+      } else if (name == "encoding" && !is_utf8(value)) {
+        refuse(0, "only UTF-8 is accepted; send the call with encoding='utf-8'");
+      }
+    }
+    return version && base::trim(text).empty();
+  }
+
+  static bool is_name(std::string_view text) {
+    const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
+    const auto more = [&](char c) { return letter(c) || (c >= '0' && c <= '9') || c == '-' || c == '.'; };
+    return !text.empty() && letter(text[0]) && std::all_of(text.begin(), text.end(), more);
+  }
+
+  static bool is_utf8(std::string_view encoding) {
+    for (const std::string_view known : {"utf-8", "utf8", "us-ascii", "ascii"})
+      if (base::equals_ignoring_case(encoding, known)) return true;
+    return false;
   }
 
   void tag() {
