@@ -136,24 +136,27 @@ TEST_CASE("HttpClient tells apart: nobody there, no answer in time, connection l
   Server server;
   base::Mutex mutex;
   std::optional<Responder> kept;
-  server.handler.respond = [&](const HttpRequest&, const std::shared_ptr<void>&, const Responder& responder) {
-    base::MutexLock lock(mutex);
-    kept = responder;
+  server.handler.respond = [&](const HttpRequest& request, const std::shared_ptr<void>&,
+                               const Responder& responder) {
+    if (request.target == "/silence") {
+      base::MutexLock lock(mutex);
+      kept = responder;
+    } else {
+      HttpResponse response;
+      response.close = true;
+      responder.send(response);
+    }
   };
   auto client = HttpClient::connect_local(server.local_socket);
   REQUIRE(client.ok());
   HttpRequest request;
   request.method = "GET";
-  request.target = "/";
+  request.target = "/silence";
   const auto late = client->call(request, std::chrono::milliseconds(20));
   REQUIRE_FALSE(late.ok());
   CHECK(late.error().code == base::Code::timeout);
 
-  server.handler.respond = [&](const HttpRequest&, const std::shared_ptr<void>&, const Responder& responder) {
-    HttpResponse response;
-    response.close = true;
-    responder.send(response);
-  };
+  request.target = "/";
   CHECK(client->call(request, kPatience).ok());  // connects again
   server.http->stop();
   const auto gone = client->call(request, kPatience);

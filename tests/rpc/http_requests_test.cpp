@@ -276,11 +276,15 @@ TEST_CASE("the decision on a header may come from another thread, with a context
 
 TEST_CASE("a request that nobody answers gets 500 instead of silence") {
   Server server;
-  server.handler.respond = [](const HttpRequest&, const std::shared_ptr<void>&, const Responder&) {};
+  SECTION("the header is not decided on") {
+    server.handler.decide_later = [](const std::function<void(HeaderDecision)>&) {};
+  }
+  SECTION("the request is lost") {
+    server.handler.respond = [](const HttpRequest&, const std::shared_ptr<void>&, const Responder&) {};
+  }
   Client client = server.client();
   CHECK(client.get("/lost")->status == 500);
-  server.handler.decide_later = [](const std::function<void(HeaderDecision)>&) {};
-  CHECK(client.get("/undecided")->status == 500);
+  CHECK(client.get("/lost")->status == 500);
 }
 
 TEST_CASE("an exception of a handler is a 500 for its client alone") {
