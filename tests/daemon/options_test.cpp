@@ -1,0 +1,47 @@
+#include "daemon/options.h"
+
+#include <catch2/catch.hpp>
+
+using confd::daemon::Options;
+using confd::daemon::parse_options;
+
+TEST_CASE("without options the node in /exa is served") {
+  const auto options = parse_options({});
+  REQUIRE(options);
+  CHECK(options->action == Options::Action::run);
+  CHECK(options->root == "/exa");
+  CHECK_FALSE(options->node);
+  CHECK_FALSE(options->port);
+}
+
+TEST_CASE("values follow their option or an equals sign") {
+  const auto options = parse_options(
+      {"--root", "/tmp/a=b", "--listen=127.0.0.1", "--listen", "::1", "--port=0", "--node", "12"});
+  REQUIRE(options);
+  CHECK(options->root == "/tmp/a=b");
+  CHECK(options->listen == std::vector<std::string>{"127.0.0.1", "::1"});
+  CHECK(options->port == 0);
+  CHECK(options->node == 12);
+}
+
+TEST_CASE("what is wrong is named") {
+  const auto text = [](std::vector<std::string> arguments) {
+    const auto options = parse_options(arguments);
+    return options ? std::string("accepted") : options.error().text;
+  };
+  CHECK(text({"--nope"}) == "confd knows no option '--nope'; confd --help lists them");
+  CHECK(text({"--port"}) == "--port wants a value: N");
+  CHECK(text({"--port", "70000"}) == "--port wants a number from 0 to 65535, not '70000'");
+  CHECK(text({"--port", "12x"}) == "--port wants a number from 0 to 65535, not '12x'");
+  CHECK(text({"--init=yes"}) == "--init takes no value");
+  CHECK(text({"--root", ""}) == "--root wants a value");
+  CHECK(text({"--node-id", "10"}) == "--node-id wants a number from 11 to 1000000, not '10'");
+}
+
+TEST_CASE("the help names every option that is parsed") {
+  const std::string help = confd::daemon::help_text();
+  for (const char* name : {"--root", "--node", "--listen", "--port", "--init", "--node-id", "--private-net",
+                           "--from", "--admin-password-file", "--device-size", "--data-volume-size",
+                           "--archive-volume-size", "--check", "--renew-certificate", "--version", "--help"})
+    CHECK(help.find(name) != std::string::npos);
+}

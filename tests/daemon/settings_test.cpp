@@ -1,0 +1,74 @@
+#include "daemon/settings.h"
+
+#include <catch2/catch.hpp>
+
+#include "tests/support/fake_file_system.h"
+
+using confd::daemon::parse_settings;
+using confd::daemon::Settings;
+
+namespace {
+
+std::string problem(std::string_view yaml) {
+  const auto settings = parse_settings(yaml, "confd.yaml");
+  return settings ? std::string("accepted") : settings.error().text;
+}
+
+// The sample with every key uncommented.
+std::string uncommented(const std::string& sample) {
+  std::string text;
+  std::size_t at = 0;
+  while (at < sample.size()) {
+    const std::size_t end = sample.find('\n', at);
+    std::string line = sample.substr(at, end - at);
+    at = end + 1;
+    if (line.rfind("  # ", 0) == 0 && line.find(": ") != std::string::npos &&
+        line.find(' ', 4) == line.find(": ") + 1)
+      line = "  " + line.substr(4);
+    text += line + "\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("an absent file means all defaults") {
+  confd::test::FakeFileSystem files;
+  const auto settings = confd::daemon::load_settings(files, "/r/etc/confd.yaml");
+  REQUIRE(settings);
+  CHECK(settings->http.header_limit == 8 * 1024);
+  CHECK(settings->http.drain_limit == 64 * 1024);
+  CHECK(settings->body_limit == 64u << 20);
+  CHECK(settings->token_lifetime == std::chrono::hours(12));
+}
+
+TEST_CASE("keys are taken") {
+  const auto settings = parse_settings(
+      "log:\n  level: debug\nscheduler:\n  running_read_jobs: 3\n  stop_seconds: 7\n", "confd.yaml");
+  REQUIRE(settings);
+  CHECK(settings->log.level == confd::base::LogLevel::debug);
+  CHECK(settings->scheduler.limits.reads == 3);
+  CHECK(settings->stop_deadline == std::chrono::seconds(7));
+}
+
+TEST_CASE("what is wrong is named with its key") {
+  CHECK(problem("htp:\n  threads: 2\n") ==
+        "confd.yaml: there is no setting `htp: threads`; confd.yaml.sample lists all");
+  CHECK(problem("http:\n  threads: two\n") == "confd.yaml: `http: threads` wants a whole number");
+  CHECK(problem("http:\n  threads: 0\n") == "confd.yaml: `http: threads` wants a number from 1 to 64");
+  CHECK(problem("log:\n  level: loud\n") ==
+        "confd.yaml: `log: level` wants one of: err, warn, notice, info, debug");
+  CHECK(problem("log: info\n") == "confd.yaml: `log` is a section and wants keys below it");
+  CHECK(problem("- a\n") == "confd.yaml: wants sections such as `log:`, see confd.yaml.sample");
+  CHECK(problem("log: [\n").find("confd.yaml: ") == 0);
+}
+
+TEST_CASE("the sample shows the defaults, and is valid when uncommented") {
+  const std::string sample = confd::daemon::settings_sample();
+  CHECK(parse_settings(sample, "sample"));
+  const std::string all = uncommented(sample);
+  CHECK(all.find("\n  level: info\n") != std::string::npos);
+  const auto settings = parse_settings(all, "sample");
+  REQUIRE(settings);
+  CHECK(settings->scheduler.queued_jobs == Settings().scheduler.queued_jobs);
+}
