@@ -118,6 +118,7 @@ struct RequestParser::Impl {
   BodySink& sink;
   std::optional<Parser> parser;
   std::size_t header_limit = 0;
+  std::size_t searched = 0;  // bytes in which the end of the header is not
 };
 
 RequestParser::RequestParser(BodySink& sink) : impl_(std::make_unique<Impl>(sink)) {}
@@ -129,22 +130,27 @@ void RequestParser::begin(HttpRequest& request, std::size_t header_limit) {
       std::min<std::size_t>(header_limit, std::numeric_limits<std::uint32_t>::max())));
   parser.body_limit(boost::none);  // the connection counts: its limit is known only after the header
   impl_->header_limit = header_limit;
+  impl_->searched = 0;
 }
 
+// Beast would take single lines as they come; then neither the length of the whole nor a folded line could be
+// seen.
 std::size_t RequestParser::put_header(std::string_view bytes) {
   Parser& parser = *impl_->parser;
-  error_code error;
-  const std::size_t used = parser.put(boost::asio::const_buffer(bytes.data(), bytes.size()), error);
-  if (parser.is_header_done() && !error && has_folded_line(bytes.substr(0, used))) {
-    parser.refuse(400, "a header line is folded");
+  const std::size_t from = impl_->searched > 3 ? impl_->searched - 3 : 0;
+  const std::size_t end = bytes.substr(0, impl_->header_limit).find("\r\n\r\n", from);
+  if (end == std::string_view::npos) {
+    impl_->searched = bytes.size();
+    if (bytes.size() >= impl_->header_limit) parser.refuse(431, "the request header is too long");
+    return 0;
   }
-  if (!error) return used;
-  if (error == http::error::need_more) {
-    if (bytes.size() > impl_->header_limit) parser.refuse(431, "the request header is too long");
-  } else if (error == http::error::header_limit) {
-    parser.refuse(431, "the request header is too long");
-  } else {
+  const std::string_view header = bytes.substr(0, end + 4);
+  error_code error;
+  const std::size_t used = parser.put(boost::asio::const_buffer(header.data(), header.size()), error);
+  if (error || !parser.is_header_done()) {
     parser.refuse(400, describe(error));
+  } else if (has_folded_line(header)) {
+    parser.refuse(400, "a header line is folded");
   }
   return used;
 }

@@ -37,6 +37,20 @@ TEST_CASE("a header over the limit is refused with 431, whole or unfinished") {
   CHECK(client.receive()->status == 200);
 }
 
+// Found by tests/fuzz/http_fuzz.cpp: lines that came one by one escaped both checks.
+TEST_CASE("a header that comes line by line is checked as a whole") {
+  Server server;
+  Client client = server.client();
+  REQUIRE(client.send("GET / HTTP/1.1\r\n"));
+  for (int i = 0; i < 1000; ++i) REQUIRE(client.send("X-Line: another\r\n"));
+  CHECK(client.receive()->status == 431);
+  Client folding = server.client();
+  for (const std::string line : {"GET / HTTP/1.1\r\n", "X: a\r\n b\r\n", "Y: c\r\n", "\r\n"}) {
+    REQUIRE(folding.send(line));
+  }
+  CHECK(folding.receive()->status == 400);
+}
+
 TEST_CASE("a body over the limit is refused with 413 and not held") {
   Server server;
   server.handler.decide = [](const HttpRequest&) {
