@@ -202,6 +202,29 @@ Status replace_file(FileSystem& files, const std::string& path, std::string_view
   return files.sync_directory(folder);
 }
 
+namespace {
+
+// ".<name>.<process id>.<count>", as replace_file() makes them.
+bool is_torn_replacement(const std::string& name) {
+  std::string_view rest = name;
+  for (int part = 0; part < 2; ++part) {
+    const std::size_t dot = rest.rfind('.');
+    if (dot == std::string_view::npos || dot + 1 == rest.size()) return false;
+    if (rest.find_first_not_of("0123456789", dot + 1) != std::string_view::npos) return false;
+    rest = rest.substr(0, dot);
+  }
+  return rest.size() > 1 && rest.front() == '.';
+}
+
+}  // namespace
+
+void remove_torn_replacements(FileSystem& files, const std::string& folder) {
+  const auto names = files.list(folder);
+  if (!names) return;
+  for (const std::string& name : *names)
+    if (is_torn_replacement(name)) (void)files.remove(join_path(folder, name)).ok();
+}
+
 std::string parent_directory(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   if (slash == std::string::npos) return ".";

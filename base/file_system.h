@@ -20,8 +20,8 @@ namespace confd::base {
 class File {
  public:
   virtual ~File() = default;
-  // Writes all of it at the end of the file. On failure an unknown part has been written. May be called from several threads:
-  // each call's bytes stay together (O_APPEND, one write(2)) unless the disk is full.
+  // Writes all of it at the end of the file. On failure an unknown part has been written. May be called from
+  // several threads: each call's bytes stay together (O_APPEND, one write(2)) unless the disk is full.
   virtual Status append(std::string_view bytes) = 0;
   // fdatasync: content and size are durable when this returns; the name is not (FileSystem::sync_directory).
   virtual Status sync() = 0;
@@ -70,6 +70,9 @@ FileSystem& system_file_system();
 // sync, rename, sync of the folder. Durable when it returns ok. After a failure the old content stands, or
 // (when only the last step failed) the new one.
 Status replace_file(FileSystem& files, const std::string& path, std::string_view text, std::uint32_t mode);
+// Removes the temp files that writers killed inside replace_file() left in `folder`. REQUIRES: no other
+// process writes there.
+void remove_torn_replacements(FileSystem& files, const std::string& folder);
 
 // "a/b/c" -> "a/b", "c" -> ".".
 std::string parent_directory(const std::string& path);

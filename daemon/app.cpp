@@ -172,6 +172,10 @@ Status App::Parts::build() {
     if (Status done = files.make_directories(folder, 0700); !done) return done;
   if (Status done = files.make_directories(root.run(), 0755); !done) return done;
   if (Status done = lock.take(root.lock()); !done) return done;
+  for (const std::string& folder :
+       {root.jobs(), base::parent_directory(root.jobs()), root.run(), base::parent_directory(root.exaconf()),
+        root.tls_directory(), root.log_directory()})
+    base::remove_torn_replacements(files, folder);
 
   settings.log.path = root.log();
   settings.log.journal = std::getenv("JOURNAL_STREAM") != nullptr;
@@ -219,6 +223,7 @@ Result<std::unique_ptr<App>> App::start(const Options& options) {
   hooks.on_stage = [&p](const scheduler::JobRecord& record) { p.log_stage(record); };
   hooks.on_revision = [&p](const exaconf::ConfigPtr& config) {
     p.log->notice("EXAConf revision " + std::to_string(config->revision()) + " is in force");
+    p.events->refresh(*config);
     p.events->publish("revision", "", "",
                       base::Struct{{"revision", config->revision()}, {"checksum", config->checksum()}});
   };
@@ -238,6 +243,7 @@ Result<std::unique_ptr<App>> App::start(const Options& options) {
 
   p.settings.http.tls_endpoints = endpoints(options, *p.store->current(), p.nodes->own_node());
   p.settings.http.local_socket = p.root.socket();
+  p.settings.http.on_event = [&p](const std::string& text) { p.log->warn(text); };
   p.server = std::make_unique<rpc::HttpServer>(p.settings.http, p.certificate->context(), *p.routes);
   if (Status done = p.server->start(); !done) return fail(done.error());
   if (Status done = base::replace_file(p.files, p.root.pid(), std::to_string(::getpid()) + "\n", 0644); !done)
