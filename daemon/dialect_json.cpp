@@ -93,7 +93,7 @@ void answer_message(const Value& message, bool jobs_as_methods, const Struct& re
   call->caller = std::move(caller);
   call->request = request;
   call->on_reply = [done](const RpcCall& self, Value value) {
-    done({std::move(value), false, self.method + " " + self.note});
+    done({std::move(value), false, with_note(self)});
   };
   call->on_fault = [done](const RpcCall& self, RpcFault fault) {
     done({error_of(fault), true, self.method + " fault"});

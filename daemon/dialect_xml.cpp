@@ -30,7 +30,7 @@ void answer_xml(const rpc::HttpRequest& request, std::shared_ptr<const auth::Ide
   call->caller = std::move(caller);
   call->request = request_summary(request);
   call->on_reply = [respond](const RpcCall& self, Value value) {
-    respond(rpc::render_response(value), self.method + " " + self.note);
+    respond(rpc::render_response(value), with_note(self));
   };
   call->on_fault = [respond](const RpcCall& self, RpcFault fault) {
     respond(rpc::render_fault({1, fault.text}), self.method + " fault");

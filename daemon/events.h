@@ -2,9 +2,9 @@
 // (docs/events.md).
 //
 // subscribe() gives an id; GET /events?subscription=ID with the same login opens the stream. Up to 256 events
-// are kept while nobody listens, and sent first; then the oldest are dropped, which the next event says
-// (`dropped`). A subscription nobody listens to for five minutes ends. Thread-safety: any thread. No lock is
-// held while something is sent.
+// are kept while nobody listens, and sent first; beyond that the oldest are dropped, which an event `dropped`
+// says. A subscription nobody listens to for five minutes ends, so does that of a user who may not log in any
+// more. Thread-safety: any thread.
 #pragma once
 
 #include <atomic>
@@ -21,6 +21,7 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "base/value.h"
+#include "exaconf/config.h"
 #include "rpc/http_server.h"
 
 namespace confd::daemon {
@@ -49,10 +50,18 @@ class Events {
   // `owner`: the user the event belongs to, empty = everybody's. `job_id` may be empty.
   void publish(const std::string& kind, const std::string& owner, const std::string& job_id,
                const base::Value& data) EXCLUDES(mutex_);
+  // A new revision: what users may see has changed, or they are gone.
+  void refresh(const exaconf::Config& config) EXCLUDES(mutex_);
   // Ends all streams.
   void close() EXCLUDES(mutex_);
 
  private:
+  // Whether the listener is there. Its end is told in the middle of a write, that is under the lock: so
+  // without it.
+  struct Presence {
+    std::atomic<bool> here{true};
+    std::atomic<base::SteadyTime> left_at{};
+  };
   struct Subscription {
     std::string user;
     bool sees_all = false;
@@ -61,7 +70,11 @@ class Events {
     std::uint64_t dropped = 0;
     std::uint64_t next = 1;
     std::shared_ptr<rpc::EventStream> stream;
+    std::shared_ptr<Presence> presence;  // of `stream`
     base::SteadyTime last_listened;
+
+    // Is somebody listening? Lets go of one who has left.
+    bool is_heard();
   };
   void expire() REQUIRES_LOCK(mutex_);
 

@@ -107,28 +107,32 @@ void Routes::on_header(const HttpRequest& head, std::function<void(HeaderDecisio
   });
 }
 
+void Routes::log_request(const HttpRequest& request, const Arrival& arrival, unsigned status,
+                         const std::string& note) {
+  if (!log_.enabled(base::LogLevel::info)) return;
+  const auto micros =
+      std::chrono::duration_cast<std::chrono::microseconds>(clock_.steady_now() - arrival.at).count();
+  std::string line;
+  line.reserve(160);
+  line.append("request ")
+      .append(request.remote_address)
+      .append(" ")
+      .append(arrival.caller->user)
+      .append(" ")
+      .append(request.method);
+  line.append(" ")
+      .append(request.path().substr(0, 100))
+      .append(" ")
+      .append(note)
+      .append(" -> ")
+      .append(std::to_string(status));
+  line.append(" in ").append(std::to_string(micros)).append(" us");
+  log_.info(line);
+}
+
 void Routes::finish(const HttpRequest& request, const Arrival& arrival, const rpc::Responder& responder,
                     HttpResponse response, const std::string& note) {
-  if (log_.enabled(base::LogLevel::info)) {
-    const auto micros =
-        std::chrono::duration_cast<std::chrono::microseconds>(clock_.steady_now() - arrival.at).count();
-    std::string line;
-    line.reserve(160);
-    line.append("request ")
-        .append(request.remote_address)
-        .append(" ")
-        .append(arrival.caller->user)
-        .append(" ")
-        .append(request.method);
-    line.append(" ")
-        .append(request.path().substr(0, 100))
-        .append(" ")
-        .append(note)
-        .append(" -> ")
-        .append(std::to_string(response.status));
-    line.append(" in ").append(std::to_string(micros)).append(" us");
-    log_.info(line);
-  }
+  log_request(request, arrival, response.status, note);
   responder.send(std::move(response));
 }
 
@@ -144,7 +148,9 @@ void Routes::on_request(HttpRequest request, std::shared_ptr<void> context, rpc:
     if (request.method != "GET") return finish(request, *arrival, responder, wrong_verb("GET"), "wrong verb");
     const auto id = request.query("subscription");
     const base::Status done = services_.events.listen(*arrival->caller, id.value_or(""), responder);
-    if (!done)
+    if (done)
+      log_request(request, *arrival, 200, "listens");
+    else
       finish(request, *arrival, responder,
              plain(done.error().code == base::Code::busy ? 409 : 404, done.error().text + "\n"),
              "no such subscription");

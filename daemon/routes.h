@@ -33,6 +33,8 @@ class Routes : public rpc::HttpHandler {
  private:
   struct Arrival;
   bool open_answer(const rpc::HttpRequest& head, rpc::HttpResponse& answer) const;
+  void log_request(const rpc::HttpRequest& request, const Arrival& arrival, unsigned status,
+                   const std::string& note);
   void finish(const rpc::HttpRequest& request, const Arrival& arrival, const rpc::Responder& responder,
               rpc::HttpResponse response, const std::string& note);
 

@@ -34,4 +34,9 @@ struct RpcCall {
 };
 using RpcCallPtr = std::shared_ptr<RpcCall>;
 
+// "job_exec node_state 11.7", for the request's log line.
+inline std::string with_note(const RpcCall& call) {
+  return call.note.empty() ? call.method : call.method + " " + call.note;
+}
+
 }  // namespace confd::daemon
