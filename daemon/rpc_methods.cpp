@@ -44,7 +44,9 @@ void dispatch(const RpcCallPtr& call, RpcServices& services) {
     return call->fault({RpcFault::Kind::unknown_method,
                         "<class 'Exception'>:method \"" + call->method + "\" is not supported"});
   const std::size_t given = call->arguments.size();
-  if (given > method->arguments.size() || given < method->mandatory) {
+  // One struct may hold all arguments by name; the method itself misses those that are not in it.
+  const bool by_name = given == 1 && call->arguments[0].is_struct();
+  if (given > method->arguments.size() || (given < method->mandatory && !by_name)) {
     std::string text = "<class 'TypeError'>:" + call->method + "() ";
     if (given < method->mandatory)
       text += "missing " + std::to_string(method->mandatory - given) + " required positional argument" +
