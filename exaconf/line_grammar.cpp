@@ -129,7 +129,8 @@ std::optional<KeyLine> read_quoted_key(std::string_view text) {
 }
 
 bool reads_back_as_name(std::string_view written, std::string_view name) {
-  const auto marker = read_marker("[" + std::string(written) + "]");
+  const std::string line = "[" + std::string(written) + "]";
+  const auto marker = read_marker(line);
   return marker && marker->opening == 1 && marker->closing == 1 && marker->name == name &&
          marker->comment.empty();
 }
