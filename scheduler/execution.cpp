@@ -32,6 +32,8 @@ void Scheduler::run_job(const JobPtr& job) {
     if (Status done = journal_->append_and_wait(job->record, durability(*job)); !done)
       return fail(job, Code::io_error,
                   "The job could not be recorded and was not started: " + done.error().text);
+    MutexLock lock(mutex_);
+    job->recorded = Stage::scheduled;
   }
   CONFD_FAILPOINT("scheduler.scheduled");
   execute(job);
@@ -108,10 +110,12 @@ void Scheduler::publish(const JobPtr& job, exaconf::Transaction transaction) {
       job->record.diff = publication.diff;
     }
     reach(job, Stage::finished);
-    journal_->append(job->record, Durability::power, [this](Status written) {
-      if (written) return;
+    journal_->append(job->record, Durability::power, [this, job](Status written) {
       MutexLock lock(mutex_);
-      lost_publication_ = written.error();
+      if (written)
+        job->recorded = Stage::finished;
+      else
+        lost_publication_ = written.error();
     });
   };
   request.done = [this, job](Result<cluster::Publication> published) {
@@ -157,10 +161,11 @@ void Scheduler::fail(const JobPtr& job, Code code, std::string text) {
   end(job);
 }
 
-// Puts the record where it lasts, before anybody hears of the result.
-void Scheduler::record_end(const JobPtr& job) {
+// Puts the record where it lasts, before anybody hears of the result. Error: it is not there (yet).
+Status Scheduler::record_end(const JobPtr& job) {
   const JobRecord& record = job->record;
   const RecordPtr shared(job, &job->record);
+  Status recorded;
   if (!job->declined && is_journaled(*job)) {
     // A committed revision is on disk already, and recovery finds it there; every other result must be
     // durable itself.
@@ -168,11 +173,11 @@ void Scheduler::record_end(const JobPtr& job) {
       journal_->append(record, Durability::process, [this, shared](Status written) {
         if (!written) record_later(shared);
       });
-    } else if (Status done = journal_->append_and_wait(record, durability(*job)); !done) {
-      log_.err("the end of job " + record.id.text() + " could not be recorded yet: " + done.error().text);
+    } else if (recorded = journal_->append_and_wait(record, durability(*job)); !recorded) {
+      log_.err("the end of job " + record.id.text() + " could not be recorded yet: " + recorded.error().text);
       MutexLock lock(mutex_);
       job->record.warnings.push_back("this result could not be written to the job journal at once (" +
-                                     done.error().text +
+                                     recorded.error().text +
                                      "); if confd ends before it is, the job counts as interrupted");
       lock.unlock();
       record_later(shared);
@@ -180,10 +185,11 @@ void Scheduler::record_end(const JobPtr& job) {
     // Before the job leaves the memory: a checkpoint that does not find it there finds it here.
     files_->update(shared, job->waited ? Folder::archive : Folder::finish);
   } else if (!record.is_volatile) {
-    if (Status done = files_->append_read(record); !done)
-      log_.err("job " + record.id.text() + " could not be recorded: " + done.error().text);
+    if (recorded = files_->append_read(record); !recorded)
+      log_.err("job " + record.id.text() + " could not be recorded: " + recorded.error().text);
   }
   CONFD_FAILPOINT("scheduler.ended");
+  return recorded;
 }
 
 // Lets its locks go and tells those who wait. REQUIRES: record_end(); nobody writes the record any more.
@@ -221,7 +227,7 @@ void Scheduler::release(const JobPtr& job) {
 }
 
 void Scheduler::end(const JobPtr& job) {
-  record_end(job);
+  (void)record_end(job).ok();  // the record and the log say so
   release(job);
 }
 

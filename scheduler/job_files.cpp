@@ -344,18 +344,31 @@ std::vector<RecordPtr> JobFiles::history(const HistoryFilter& filter,
     }
   }
   std::vector<std::pair<JobId, std::string>> files;
+  std::map<JobId, RecordPtr> unwritten;
   {
     MutexLock lock(mutex_);
-    for (const auto& [id, place] : places_) files.emplace_back(id, file_path(place.folder, id));
+    for (const auto* waiting : {&pending_, &failed_, &writing_})
+      for (const auto& [id, pending] : *waiting) unwritten.try_emplace(id, pending.record);
+    for (const auto& [id, place] : places_)
+      if (!unwritten.contains(id)) files.emplace_back(id, file_path(place.folder, id));
     for (const auto& [key, entry] : archive_)
-      if (const auto id = id_of(key.second)) files.emplace_back(*id, file_path(Folder::archive, *id));
+      if (const auto id = id_of(key.second); id && !unwritten.contains(*id))
+        files.emplace_back(*id, file_path(Folder::archive, *id));
   }
+  for (const auto& [id, record] : unwritten) files.emplace_back(id, "");
   std::sort(files.begin(), files.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
   std::size_t from_files = 0;
   for (const auto& [id, path] : files) {
     if (from_files >= filter.limit) break;
     if (known(id)) continue;
-    if (auto record = read_file(path); record.ok()) take(std::move(*record), from_files);
+    if (const auto it = unwritten.find(id); it != unwritten.end()) {
+      take(it->second, from_files);
+      continue;
+    }
+    auto record = read_file(path);
+    // It may have moved on to another folder since.
+    if (!record && record.error().code == Code::not_found) record = find(id);
+    if (record) take(std::move(*record), from_files);
   }
   std::sort(found.begin(), found.end(), [](const RecordPtr& a, const RecordPtr& b) { return a->id > b->id; });
   return found;

@@ -193,8 +193,14 @@ void Scheduler::decline(const JobPtr& job, Code code, std::string text,
       job->record.text = std::move(text);
     }
     reach(job, Stage::finished, true);
-    record_end(job);
-    accepted(job->record.id);
+    if (Status recorded = record_end(job); !recorded) {
+      // No id that is on no record.
+      job->ended = nullptr;
+      accepted(
+          Error{code, job->record.text + " (and this could not be recorded: " + recorded.error().text + ")"});
+    } else {
+      accepted(job->record.id);
+    }
     release(job);
   });
 }
@@ -216,10 +222,16 @@ void Scheduler::enqueue(JobPtr job) {
   std::vector<JobPtr> starting;
   {
     MutexLock lock(mutex_);
-    queue(std::move(job));
+    if (job->stop_asked_by.empty() || draining_) {
+      queue(std::move(job));
+      job = nullptr;
+    } else {
+      leave_queue(*job);  // stopped on its way here
+    }
     starting = plan_now();
   }
   start_planned(std::move(starting));
+  if (job) end_unstarted(job);
 }
 
 std::vector<Scheduler::JobPtr> Scheduler::plan_now() {
@@ -280,6 +292,13 @@ void Scheduler::start_planned(std::vector<JobPtr> starting) {
 RecordPtr Scheduler::view_of(const Job& job) const {
   auto record = std::make_shared<JobRecord>(job.record);
   record->ended = false;
+  if (is_journaled(job) && record->stage > job.recorded) {
+    record->stage = job.recorded;
+    for (auto stage = static_cast<std::size_t>(job.recorded) + 1; stage < kStages; ++stage)
+      record->times[stage] = {};
+    record->published.reset();
+    record->diff = Value();
+  }
   for (const std::string& by : job.stop_asked_by) record->warnings.push_back("stop asked for by " + by);
   return record;
 }
@@ -389,11 +408,14 @@ Status Scheduler::stop_job(JobId id, const std::string& by) {
     if (queued) leave_queue(*queued);
   }
   stop.request_stop();  // runs what the job hung on it: not under the lock
-  if (queued)
-    workers_->post([this, queued] {
-      fail(queued, Code::stopped, "The job was stopped before it had started; nothing was changed");
-    });
+  if (queued) end_unstarted(queued);
   return {};
+}
+
+void Scheduler::end_unstarted(const JobPtr& job) {
+  workers_->post([this, job] {
+    fail(job, Code::stopped, "The job was stopped before it had started; nothing was changed");
+  });
 }
 
 void Scheduler::drain(std::chrono::milliseconds deadline) {

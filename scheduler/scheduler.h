@@ -116,6 +116,7 @@ class Scheduler {
   void queue(JobPtr job) REQUIRES_LOCK(mutex_);
   void enqueue(JobPtr job) EXCLUDES(mutex_);
   void leave_queue(const Job& job) REQUIRES_LOCK(mutex_);
+  void end_unstarted(const JobPtr& job);
   void start_planned(std::vector<JobPtr> jobs);
   std::vector<JobPtr> plan_now() REQUIRES_LOCK(mutex_);
   void run_job(const JobPtr& job);
@@ -125,7 +126,7 @@ class Scheduler {
   void reach(const JobPtr& job, Stage stage, bool is_last = false) EXCLUDES(mutex_);
   void settle(Job& job) REQUIRES_LOCK(mutex_);
   void fail(const JobPtr& job, base::Code code, std::string text) EXCLUDES(mutex_);
-  void record_end(const JobPtr& job) EXCLUDES(mutex_);
+  base::Status record_end(const JobPtr& job) EXCLUDES(mutex_);
   void release(const JobPtr& job) EXCLUDES(mutex_);
   void end(const JobPtr& job) EXCLUDES(mutex_);
   void refuse_unrecorded(const JobPtr& job, const base::Error& problem) EXCLUDES(mutex_);

@@ -107,6 +107,9 @@ Result<std::unique_ptr<Scheduler>> Scheduler::open(SchedulerOptions options, std
 }
 
 Status Scheduler::recover_jobs(Journal::Recovered recovered, const std::string& exaconf_path) {
+  // A killed confd may have renamed EXAConf and not synced the folder: what is called committed here must
+  // not go with the next power cut.
+  if (Status done = services_.files.sync_directory(base::parent_directory(exaconf_path)); !done) return done;
   const std::vector<RevisionOnDisk> on_disk = revisions_on_disk(services_.files, exaconf_path);
   std::set<JobId> journaled;
   for (const JobRecord& record : recovered.records) journaled.insert(record.id);

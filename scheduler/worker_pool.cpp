@@ -1,5 +1,7 @@
 #include "scheduler/worker_pool.h"
 
+#include <system_error>
+
 namespace confd::scheduler {
 
 using base::MutexLock;
@@ -19,8 +21,13 @@ void WorkerPool::post(std::function<void()> task) {
   {
     MutexLock lock(mutex_);
     tasks_.push_back(std::move(task));
-    if (idle_ < tasks_.size() && threads_.size() < most_ && !stopping_)
-      threads_.emplace_back([this] { run(); });
+    if (idle_ < tasks_.size() && threads_.size() < most_ && !stopping_) {
+      try {
+        threads_.emplace_back([this] { run(); });
+      } catch (const std::system_error&) {
+        if (threads_.empty()) throw;  // else those there are do it, later
+      }
+    }
   }
   wake_.notify_one();
 }
