@@ -1,5 +1,6 @@
 #include "scheduler/journal.h"
 
+#include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
 

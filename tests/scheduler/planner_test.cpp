@@ -1,5 +1,6 @@
 #include "scheduler/planner.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <deque>
 #include <map>

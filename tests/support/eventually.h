@@ -3,7 +3,7 @@
 
 #include <chrono>
 #include <functional>
-#include <future>
+#include <memory>
 #include <optional>
 #include <thread>
 
