@@ -5,7 +5,9 @@
 #include <spdlog/sinks/rotating_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/sinks/systemd_sink.h>
+#include <sys/stat.h>
 
+#include <cstdio>
 #include <vector>
 
 #include "base/clock.h"
@@ -66,9 +68,13 @@ Log::~Log() {
 Result<std::unique_ptr<Log>> Log::open(const Options& options) {
   auto sinks = std::make_unique<Sinks>();
   try {
-    if (!options.path.empty())
+    if (!options.path.empty()) {
+      // Whatever the umask: a log tells of users and addresses.
+      spdlog::file_event_handlers opened;
+      opened.after_open = [](const spdlog::filename_t&, std::FILE* file) { ::fchmod(::fileno(file), 0600); };
       sinks->lines.push_back(std::make_shared<spdlog::sinks::rotating_file_sink_mt>(
-          options.path, options.file_bytes, options.files));
+          options.path, options.file_bytes, options.files, false, opened));
+    }
     if (options.standard_error) sinks->lines.push_back(std::make_shared<spdlog::sinks::stderr_sink_mt>());
     if (options.journal) sinks->journal = std::make_shared<spdlog::sinks::systemd_sink_mt>("confd");
   } catch (const spdlog::spdlog_ex& problem) {

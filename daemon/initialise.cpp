@@ -55,6 +55,43 @@ std::string node_name(int id) {
   return "Node : " + std::to_string(id);
 }
 
+struct CertificateFile {
+  std::string_view key;      // in [SSL] of EXAConf
+  std::string_view name;     // in the root's own folder
+  std::string_view adopted;  // what EXAConf calls that file
+};
+constexpr CertificateFile kPrivateKey{"CertKey", "ssl.key", "/exa/etc/ssl/ssl.key"};
+constexpr CertificateFile kCertificate{"Cert", "ssl.crt", "/exa/etc/ssl/ssl.crt"};
+constexpr CertificateFile kAuthorities{"CertAuth", "ssl.ca", "/exa/etc/ssl/ssl.ca"};
+
+std::string place_of(const exaconf::Config& config, const Root& root, const CertificateFile& file) {
+  const std::string* text = config.get("SSL", file.key);
+  return text && !text->empty() && *text != "None" ? root.resolve(*text)
+                                                   : base::join_path(root.tls_directory(), file.name);
+}
+
+bool is_below(const Root& root, const std::string& path) {
+  return path.starts_with(root.directory() + "/") && path.find("/../") == std::string::npos;
+}
+
+// Does confd make these files? Never outside the root.
+bool certificate_is_ours(const exaconf::Config& config, const Root& root) {
+  for (const CertificateFile& file : {kPrivateKey, kCertificate, kAuthorities})
+    if (!is_below(root, place_of(config, root, file))) return false;
+  return true;
+}
+
+// A certificate outside the root is used when it is there; else the root gets one of its own.
+Status adopt_certificate_paths(exaconf::Transaction& edit, const Root& root, base::FileSystem& files) {
+  const exaconf::Config& config = *edit.base();
+  if (certificate_is_ours(config, root)) return {};
+  if (files.status(place_of(config, root, kPrivateKey)) && files.status(place_of(config, root, kCertificate)))
+    return {};
+  for (const CertificateFile& file : {kPrivateKey, kCertificate, kAuthorities})
+    if (Status done = edit.set("SSL", file.key, std::string(file.adopted)); !done) return done;
+  return {};
+}
+
 // An EXAConf that exists, with user admin added when it has none and the network that was asked for.
 Result<std::string> adopted(const Options& options, base::FileSystem& files, const std::string& admin_hash) {
   const auto text = files.read(options.from);
@@ -71,6 +108,7 @@ Result<std::string> adopted(const Options& options, base::FileSystem& files, con
                                           std::to_string(options.node_id)};
   if (!options.private_net.empty())
     if (Status done = edit.set(node_name(id), "PrivateNet", options.private_net); !done) return done.error();
+  if (Status done = adopt_certificate_paths(edit, Root(options.root), files); !done) return done.error();
   if (!(*config)->user(kAdmin) && (*config)->group("exaadm")) {
     std::int64_t user_id = 1000;
     while ((*config)->user_by_id(user_id)) ++user_id;
@@ -113,14 +151,10 @@ Status write_certificate(const exaconf::Config& config, const Root& root, base::
   }
   auto made = auth::make_self_signed(common_name, names, clock.now());
   if (!made) return made.error();
-  const auto path = [&](std::string_view key, const char* file) {
-    const std::string* text = config.get("SSL", key);
-    return text && !text->empty() && *text != "None" ? root.resolve(*text)
-                                                     : base::join_path(root.tls_directory(), file);
-  };
-  for (const auto& [where, text] : {std::pair(path("CertKey", "ssl.key"), made->key_pem),
-                                    std::pair(path("Cert", "ssl.crt"), made->certificate_pem),
-                                    std::pair(path("CertAuth", "ssl.ca"), made->certificate_pem)}) {
+  for (const auto& [file, text] :
+       {std::pair(kPrivateKey, made->key_pem), std::pair(kCertificate, made->certificate_pem),
+        std::pair(kAuthorities, made->certificate_pem)}) {
+    const std::string where = place_of(config, root, file);
     if (Status done = files.make_directories(base::parent_directory(where), 0700); !done) return done;
     if (Status done = base::replace_file(files, where, text, 0600); !done) return done;
   }
@@ -135,6 +169,10 @@ Status make_certificate(const Options& options, base::FileSystem& files, base::C
   if (!text) return text.error();
   auto config = exaconf::Config::load(*text);
   if (!config) return config.error();
+  if (!certificate_is_ours(**config, root))
+    return Error{Code::unsupported, "EXAConf [SSL] names " + place_of(**config, root, kCertificate) +
+                                        ", which is outside " + root.directory() +
+                                        ": put a certificate there yourself, or use job cert_update"};
   return write_certificate(**config, root, files, clock);
 }
 
@@ -145,6 +183,10 @@ Status initialise(const Options& options, base::FileSystem& files, base::Clock& 
     return Error{
         Code::exists,
         root.exaconf() + " is there already; choose another --root, or delete it to make a new node"};
+  if (files.status(root.exaconf() + ".0"))
+    return Error{Code::exists, "There was a node in " + root.directory() + ": " + root.exaconf() +
+                                   ".0 is its newest earlier revision; copy it over " + root.exaconf() +
+                                   " to go back to it, or choose another --root"};
   const auto device_bytes = exaconf::parse_size(options.device_size);
   if (!device_bytes || *device_bytes == 0)
     return Error{Code::bad_parameter,
@@ -162,7 +204,7 @@ Status initialise(const Options& options, base::FileSystem& files, base::Clock& 
     settings.node_id = options.node_id;
     settings.private_net = options.private_net.empty() ? "127.0.0." + std::to_string(options.node_id) + "/8"
                                                        : options.private_net;
-    settings.root_directory = root.directory();
+    settings.root_directory = "/exa";  // as Root::resolve reads it, so that the folder can be moved
     settings.admin_name = kAdmin;
     settings.admin_passwd_hash = password->encoded;
     settings.device_size = options.device_size;
@@ -189,8 +231,13 @@ Status initialise(const Options& options, base::FileSystem& files, base::Clock& 
           make_device(base::join_path(root.storage(), "dev.1"), static_cast<std::uint64_t>(*device_bytes));
       !done)
     return done;
-  if (Status done = write_certificate(**config, root, files, clock); !done) return done;
-  if (!password->clear.empty() && (*config)->user(kAdmin))
+  // An EXAConf that exists may have an admin with a password of his own.
+  const exaconf::User* admin = (*config)->user(kAdmin);
+  const bool new_password = !password->clear.empty() && admin && admin->passwd == password->encoded;
+  const bool self_signed = certificate_is_ours(**config, root);
+  if (self_signed)
+    if (Status done = write_certificate(**config, root, files, clock); !done) return done;
+  if (new_password)
     if (Status done = base::replace_file(files, root.admin_password(), password->clear + "\n", 0600); !done)
       return done;
   if (Status done = base::replace_file(files, root.exaconf(), (*config)->text(), 0600); !done) return done;
@@ -199,9 +246,10 @@ Status initialise(const Options& options, base::FileSystem& files, base::Clock& 
   out << "Made node " << node.id << " (" << node.name << ", " << node.private_ip << ") in "
       << root.directory() << "\n"
       << "  EXAConf      " << root.exaconf() << ", revision " << (*config)->revision() << "\n"
-      << "  certificate  self-signed, in " << root.tls_directory() << "\n";
-  if (!password->clear.empty() && (*config)->user(kAdmin))
-    out << "  user admin   password in " << root.admin_password() << "\n";
+      << "  certificate  "
+      << (self_signed ? "self-signed, in " + root.tls_directory() : place_of(**config, root, kCertificate))
+      << "\n";
+  if (new_password) out << "  user admin   password in " << root.admin_password() << "\n";
   out << "Start it:      confd --root " << root.directory() << "\n";
   return {};
 }

@@ -27,12 +27,16 @@ ListenerCertificate::Paths ListenerCertificate::paths() const {
 Result<rpc::TlsSettings> ListenerCertificate::load() const {
   const Paths at = paths();
   rpc::TlsSettings settings;
+  const auto unreadable = [](const Error& error, const std::string& name) {
+    return Error{Code::invalid_config, error.text + "; EXAConf [SSL] " + name +
+                                           " names this file: put it there, or make a self-signed pair with "
+                                           "`confd --root DIR --renew-certificate`"};
+  };
   const auto key = files_.read(at.key);
-  if (!key) return Error{Code::invalid_config, key.error().text + "; EXAConf [SSL] CertKey names this file"};
+  if (!key) return unreadable(key.error(), "CertKey");
   settings.private_key_pem = *key;
   const auto certificate = files_.read(at.certificate);
-  if (!certificate)
-    return Error{Code::invalid_config, certificate.error().text + "; EXAConf [SSL] Cert names this file"};
+  if (!certificate) return unreadable(certificate.error(), "Cert");
   settings.certificate_chain_pem = *certificate;
   if (const auto authorities = files_.read(at.authorities)) settings.authorities_pem = *authorities;
   const std::string* verify = config_()->get("SSL", "CertVerify");

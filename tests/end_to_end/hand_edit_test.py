@@ -206,6 +206,18 @@ class WhileItIsDown(unittest.TestCase):
         self.path.unlink()
         self.assertIn("--init", self.refuses_to_start())
 
+    def test_a_missing_file_of_a_node_that_has_a_history(self):
+        self.node.start()
+        self.node.job("group_create", {"groupname": "one_more", "groupid": 4000})
+        self.node.stop()
+        self.path.unlink()
+        self.assertIn("EXAConf.0", self.refuses_to_start())
+        done = self.node.run("confd", "--root", self.node.root, "--init", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("EXAConf.0", done.stderr)
+        self.node.path("etc/EXAConf.0").rename(self.path)
+        self.node.start()
+
 
 if __name__ == "__main__":
     unittest.main(warnings="ignore")
