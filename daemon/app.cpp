@@ -113,6 +113,7 @@ struct App::Parts {
   std::unique_ptr<Events> events;
   std::unique_ptr<scheduler::Scheduler> scheduler;
   std::unique_ptr<LoginGate> gate;
+  std::unique_ptr<scheduler::WorkerPool> writers;
   std::unique_ptr<Routes> routes;
   std::unique_ptr<rpc::HttpServer> server;
   std::vector<std::string> addresses;
@@ -161,7 +162,8 @@ void App::Parts::log_stage(const scheduler::JobRecord& r) {
 }
 
 Status App::Parts::build() {
-  if (!files.status(root.exaconf()))
+  // With a history there was a node: the store says how to go back to it.
+  if (!files.status(root.exaconf()) && !files.status(root.exaconf() + ".0"))
     return Error{Code::not_found, "There is no " + root.exaconf() + "; make a node with `confd --root " +
                                       root.directory() + " --init`"};
   auto loaded = load_settings(files, root.settings());
@@ -234,12 +236,14 @@ Result<std::unique_ptr<App>> App::start(const Options& options) {
   p.gate = std::make_unique<LoginGate>(
       LoginGate::Limits{p.settings.login_threads, p.settings.login_queue, p.settings.login_queue_per_address},
       *p.login, [&p] { return p.store->current(); }, *p.log);
+  p.writers = std::make_unique<scheduler::WorkerPool>(1);
   Routes::Limits limits;
   limits.body = p.settings.body_limit;
   limits.dialects.xml = {p.settings.rpc_depth, p.settings.rpc_values};
   limits.dialects.json_depth = p.settings.rpc_depth;
-  p.routes = std::make_unique<Routes>(limits, p.nodes->own_node(), *p.gate,
-                                      RpcServices{*p.scheduler, *p.tokens, *p.events}, *p.log, p.clock);
+  p.routes =
+      std::make_unique<Routes>(limits, p.nodes->own_node(), *p.gate,
+                               RpcServices{*p.scheduler, *p.tokens, *p.events, *p.writers}, *p.log, p.clock);
 
   p.settings.http.tls_endpoints = endpoints(options, *p.store->current(), p.nodes->own_node());
   p.settings.http.local_socket = p.root.socket();
@@ -294,6 +298,7 @@ void App::stop() {
   p.scheduler->drain(p.settings.stop_deadline);
   p.events->close();
   p.server->stop();
+  p.writers.reset();
   p.gate.reset();
   p.scheduler.reset();
   (void)p.files.remove(p.root.pid()).ok();

@@ -12,6 +12,7 @@
 #include "daemon/events.h"
 #include "daemon/rpc_call.h"
 #include "scheduler/scheduler.h"
+#include "scheduler/worker_pool.h"
 
 namespace confd::daemon {
 
@@ -20,6 +21,7 @@ struct RpcServices {
   scheduler::Scheduler& scheduler;
   auth::TokenStore& tokens;
   Events& events;
+  scheduler::WorkerPool& writers;  // for what waits for the disk: methods are called on threads that must not
 };
 
 struct RpcMethod {

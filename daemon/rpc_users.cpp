@@ -14,14 +14,20 @@ using base::Value;
 
 namespace {
 
+bool has_password(const exaconf::User& user) {
+  return !user.passwd.empty() && user.passwd != "*";
+}
+
 void user_login(const RpcCallPtr& call, RpcServices& services) {
   if (const Value* token = argument(*call, 99, "revoke")) {
     if (!token->is_string())
       return call->fault({RpcFault::Kind::bad_arguments,
                           "<class 'TypeError'>:user_login() wants 'revoke' as a string: the token"});
-    auto revoked = services.tokens.revoke(token->as_string());
-    if (!revoked) return call->reply(scheduler::refusal(revoked.error().code, revoked.error().text));
-    return call->reply(*revoked);
+    return services.writers.post([call, &tokens = services.tokens, text = token->as_string()] {
+      auto revoked = tokens.revoke(text);
+      if (!revoked) return call->reply(scheduler::refusal(revoked.error().code, revoked.error().text));
+      call->reply(*revoked);
+    });
   }
   const exaconf::ConfigPtr config = services.scheduler.config();
   const exaconf::User* user = config->user(call->caller->user);
@@ -29,10 +35,16 @@ void user_login(const RpcCallPtr& call, RpcServices& services) {
     return call->reply(scheduler::refusal(
         Code::forbidden,
         "User " + call->caller->user + " may not log in over the network: LoginEnabled is False"));
-  auto issued = services.tokens.issue(*user);
-  if (!issued) return call->reply(scheduler::refusal(issued.error().code, issued.error().text));
-  call->reply(
-      Struct{{"user", user->name}, {"token", issued->token}, {"expires", base::format_utc(issued->expires)}});
+  // A caller at the local socket needs no password there, and must not get around the lack of one elsewhere.
+  if (call->caller->method == "local" && !has_password(*user))
+    return call->reply(scheduler::refusal(
+        Code::forbidden, "User " + user->name + " has no password and so may not log in over the network"));
+  services.writers.post([call, config, user, &tokens = services.tokens] {
+    auto issued = tokens.issue(*user);
+    if (!issued) return call->reply(scheduler::refusal(issued.error().code, issued.error().text));
+    call->reply(Struct{
+        {"user", user->name}, {"token", issued->token}, {"expires", base::format_utc(issued->expires)}});
+  });
 }
 
 void user_state(const RpcCallPtr& call, RpcServices&) {
@@ -61,7 +73,7 @@ void user_init(const RpcCallPtr& call, RpcServices& services) {
   if (!user)
     return call->reply(scheduler::refusal(
         Code::not_found, "There is no user '" + *name + "'; user_list shows those there are"));
-  if (!user->passwd.empty() && user->passwd != "*")
+  if (has_password(*user))
     return call->reply(scheduler::refusal(
         Code::wrong_state, "User '" + *name + "' has a password already; job user_passwd changes it"));
   call_job(call, "user_passwd", Struct{{"username", *name}, {"password", *password}}, services);

@@ -129,6 +129,7 @@ class BasicAndBearer(WithNode):
         self.new_user("olaf", 3102, "")
         nina = self.node.rpc(user="nina", password="Nina-3101")
         self.assertEqual(nina.user_init("olaf", "Olaf-3102")["result_name"], "Forbidden")
+        self.assertIn("password", self.node.json({"method": "user_init", "params": {"username": "olaf"}})[1]["error"]["message"])
         self.assertEqual(self.node.json({"method": "user_init", "params": {"username": "olaf", "password": "Olaf-3102"}})[1]["result_name"], "OK")
         self.assertEqual(self.who(self.node.basic("olaf", "Olaf-3102"))["user"], "olaf")
 
@@ -276,6 +277,17 @@ class LocalSocket(WithNode):
         self.new_user("daemon", 3202, "*", group="exadbadm")
         self.assertEqual(self.call(self.STATE, "X-Confd-User: root\r\n", user="daemon")[0], 401)
         self.assertEqual(self.call(self.STATE, "X-Confd-User: daemon\r\n", user="daemon")[0], 200)
+
+    def test_who_has_no_password_gets_no_token_for_the_network_either(self):
+        self.new_user("man", 3204, "*", group="exadbadm")
+        refused = self.call({"method": "user_login"}, user="man")[1]
+        self.assertEqual(refused["result_name"], "Forbidden")
+        self.assertIn("no password", refused["result_desc"])
+        self.node.job("user_passwd", {"username": "man", "password": "Man-3204"})
+        token = self.call({"method": "user_login"}, user="man")[1]["token"]
+        self.assertEqual(self.who("Bearer " + token)["user"], "man")
+        self.node.job("user_passwd", {"username": "man", "password": "*"})
+        self.assertEqual(self.status("Bearer " + token), 401)
 
     def test_a_login_header_does_not_count_at_the_socket(self):
         self.new_user("games", 3203, "*", group="exadbadm")
