@@ -63,7 +63,8 @@ struct JobRecord {
   base::WallTime time(Stage s) const { return times[static_cast<std::size_t>(s)]; }
   void reach(Stage s, base::WallTime now) {
     stage = s;
-    times[static_cast<std::size_t>(s)] = now;
+    base::WallTime& time = times[static_cast<std::size_t>(s)];
+    if (time == base::WallTime()) time = now;  // somebody may have seen it
   }
 };
 
