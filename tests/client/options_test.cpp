@@ -77,7 +77,7 @@ TEST_CASE("wrong command lines say what is wrong") {
   CHECK(refusal({}) == "taken");
 }
 
-TEST_CASE("--user is a filter for history and the caller everywhere else") {
+TEST_CASE("option --user is a filter for history and the caller everywhere else") {
   const Options history = parse_options({"--user", "ann", "history", "-u", "bob", "--state", "failed"});
   CHECK(history.history.user == "ann");
   CHECK(history.user == "bob");

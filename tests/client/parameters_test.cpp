@@ -147,7 +147,7 @@ TEST_CASE("-a takes YAML with and without braces") {
   CHECK_THROWS_AS(parse_yaml_parameters("{a: [}"), UsageError);
 }
 
-TEST_CASE("-A takes a JSON object") {
+TEST_CASE("option -A takes a JSON object") {
   CHECK(parse_json_parameters(R"({ "db_name": "DB1" })") == Struct{{"db_name", "DB1"}});
   CHECK(parse_json_parameters(
             R"({"username":"itde_confd","userid":20001,"login_enabled":true,"encode_passwd":true})")
@@ -156,7 +156,7 @@ TEST_CASE("-A takes a JSON object") {
   CHECK_THROWS_AS(parse_json_parameters("{a: 1}"), UsageError);
 }
 
-TEST_CASE("-a, -A and words are put together, the later one wins") {
+TEST_CASE("params of -a and -A and words are put together, the later one wins") {
   Options options;
   options.params = "{a: 1, b: 1, c: 1}";
   options.params_json = R"({"b": 2, "c": 2})";
