@@ -61,4 +61,16 @@ Status IdCounter::refill() {
   return {};
 }
 
+void IdCounter::close() {
+  MutexLock writing(refill_mutex_);
+  std::uint64_t next = 0;
+  {
+    MutexLock lock(mutex_);
+    if (next_ == reserved_) return;
+    // First in memory: whatever the disk holds afterwards, the numbers below are not given out here.
+    reserved_ = next = next_;
+  }
+  (void)base::replace_file(files_, path_, std::to_string(next) + "\n", 0600).ok();
+}
+
 }  // namespace confd::scheduler

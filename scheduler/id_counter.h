@@ -28,6 +28,9 @@ class IdCounter {
   // Reserves the next block when less than half of one is left; called from a background thread.
   base::Status refill() EXCLUDES(mutex_, refill_mutex_);
   bool wants_refill() const EXCLUDES(mutex_);
+  // Gives back what is left of the block, for a clean stop; no number is taken any more. Best effort: without
+  // it the rest of the block is a gap.
+  void close() EXCLUDES(mutex_, refill_mutex_);
 
  private:
   IdCounter(base::FileSystem& files, std::string path, std::uint64_t next)

@@ -42,6 +42,7 @@ Scheduler::~Scheduler() {
     if (Status done = checkpoint(); !done)
       log_.err("the job journal could not be closed: " + done.error().text);
   }
+  if (ids_) ids_->close();
   journal_.reset();
   files_.reset();
 }

@@ -37,6 +37,15 @@ TEST_CASE_METHOD(Fixture, "A restart leaves a gap and gives no number twice") {
   CHECK(later <= 1 + IdCounter::kBlock);
 }
 
+TEST_CASE_METHOD(Fixture, "A clean stop leaves no gap") {
+  auto counter = open();
+  CHECK(*counter->take() == 1);
+  counter->close();
+  CHECK(*open()->take() == 2);
+  files.power_cut();
+  CHECK(*open()->take() > 2);
+}
+
 TEST_CASE_METHOD(Fixture, "Numbers of jobs on record are not given again though next.id is lost") {
   CHECK(*open(5000)->take() == 5000);
 }
