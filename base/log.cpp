@@ -92,7 +92,10 @@ void Log::write(LogLevel level, std::string_view text) {
   line += log_level_name(level);
   line.resize(35, ' ');  // 27 of the time, a blank, six of the level, a blank
   const std::size_t start = line.size();
-  line += text;
+  // Callers give names and values; none of them may fill the log with one line.
+  constexpr std::size_t kLongest = 4096;
+  line += text.substr(0, kLongest);
+  if (text.size() > kLongest) line += "... (" + std::to_string(text.size()) + " bytes)";
   for (std::size_t i = start; i < line.size(); ++i)
     if (static_cast<unsigned char>(line[i]) < 0x20) line[i] = ' ';
   const spdlog::details::log_msg message(spdlog::string_view_t("confd"), to_spdlog(level), line);

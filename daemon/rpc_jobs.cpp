@@ -79,8 +79,19 @@ const Value* options_of(const RpcCallPtr& call) {
 }
 
 bool options_are_fine(const RpcCallPtr& call) {
-  if (call->arguments.size() < 2 || call->arguments[1].is_struct() || call->arguments[1].is_null())
+  if (call->arguments.size() < 2 || call->arguments[1].is_null()) return true;
+  if (call->arguments[1].is_struct()) {
+    // Taken for false, a dry run written as text would be carried out.
+    for (const std::string_view name : {"dry_run", "volatile"})
+      if (const Value* flag = call->arguments[1].find(name);
+          flag && !flag->is_bool() && !flag->is_int() && !flag->is_null()) {
+        call->fault({RpcFault::Kind::bad_arguments, "<class 'TypeError'>:" + call->method + "() wants '" +
+                                                        std::string(name) + "' as a boolean, not as " +
+                                                        std::string(base::type_name(flag->type()))});
+        return false;
+      }
     return true;
+  }
   call->fault({RpcFault::Kind::bad_arguments,
                "<class 'TypeError'>:" + call->method +
                    "() wants its options as a struct such as {'params': {...}}, not as " +

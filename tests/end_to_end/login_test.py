@@ -147,6 +147,17 @@ class BasicAndBearer(WithNode):
         self.assertIn("unknown user ghost?ERR forged", text)
         self.assertNotIn("Wr0ng-one", text)
 
+    def test_no_caller_can_forge_a_line_or_fill_the_log_with_one(self):
+        forged = "x\n2026-11-22T00:00:00.000000Z ERR    forged"
+        rpc = self.node.rpc()
+        rpc.job_exec(forged)
+        self.node.job("user_info", {"username": forged})
+        self.node.json({"method": forged})
+        self.node.job("user_info", {"username": "y" * 100000})
+        text = eventually(lambda: self.node.log() if "yyyy" in self.node.log() else None, what="the last of them in the log")
+        self.assertEqual([line for line in text.splitlines() if re.match(r"\S+ ERR ", line)], [])
+        self.assertLess(max(len(line) for line in text.splitlines()), 5000)
+
 
 class SlowFailures(WithNode):
     settings = "login:\n  first_delay_ms: 200\n  longest_delay_ms: 800\n"

@@ -124,7 +124,7 @@ class Python3(WithNode):
     def test_a_call_that_makes_no_sense_is_a_fault(self):
         rpc = self.node.rpc()
         for call in (lambda: rpc.nope(), lambda: rpc.job_exec(), lambda: rpc.job_exec("db_list", {}, 3), lambda: rpc.job_exec(3),
-                     lambda: rpc.job_exec("db_list", "params"), lambda: rpc.job_wait("11.1", {"timeout": "soon"}), lambda: rpc.job_list(1)):
+                     lambda: rpc.job_exec("db_list", "params"), lambda: rpc.job_exec("db_list", {"dry_run": "true"}), lambda: rpc.job_wait("11.1", {"timeout": "soon"}), lambda: rpc.job_list(1)):
             with self.assertRaises(xmlrpc.client.Fault) as caught:
                 call()
             self.assertEqual(caught.exception.faultCode, 1)
