@@ -23,19 +23,21 @@ class Builder {
   static constexpr std::size_t max_key_size = std::size_t(-1);
   static constexpr std::size_t max_string_size = std::size_t(-1);
 
+  explicit Builder(std::size_t most_values) : values_left_(most_values) {}
+
   bool on_document_begin(error_code&) { return true; }
   bool on_document_end(error_code&) { return true; }
   bool on_object_begin(error_code&) { return open(true); }
-  bool on_object_end(std::size_t, error_code&) {
+  bool on_object_end(std::size_t, error_code& failure) {
     Value value(frames_.back().members.take());
     frames_.pop_back();
-    return add(std::move(value));
+    return add(std::move(value), failure);
   }
   bool on_array_begin(error_code&) { return open(false); }
-  bool on_array_end(std::size_t, error_code&) {
+  bool on_array_end(std::size_t, error_code& failure) {
     Value value(std::move(frames_.back().items));
     frames_.pop_back();
-    return add(std::move(value));
+    return add(std::move(value), failure);
   }
   bool on_key_part(json::string_view part, std::size_t, error_code&) {
     text_.append(part.data(), part.size());
@@ -50,17 +52,17 @@ class Builder {
     text_.append(part.data(), part.size());
     return true;
   }
-  bool on_string(json::string_view part, std::size_t, error_code&) {
+  bool on_string(json::string_view part, std::size_t, error_code& failure) {
     text_.append(part.data(), part.size());
-    return add(Value(std::exchange(text_, {})));
+    return add(Value(std::exchange(text_, {})), failure);
   }
   bool on_number_part(json::string_view part, error_code&) {
     text_.append(part.data(), part.size());
     return true;
   }
-  bool on_int64(std::int64_t number, json::string_view, error_code&) {
+  bool on_int64(std::int64_t number, json::string_view, error_code& failure) {
     text_.clear();
-    return add(Value(static_cast<long long>(number)));
+    return add(Value(static_cast<long long>(number)), failure);
   }
   bool on_uint64(std::uint64_t, json::string_view part, error_code& failure) {
     return on_double(0, part, failure);
@@ -77,10 +79,10 @@ class Builder {
       return false;
     }
     text_.clear();
-    return add(Value(number));
+    return add(Value(number), failure);
   }
-  bool on_bool(bool flag, error_code&) { return add(Value(flag)); }
-  bool on_null(error_code&) { return add(Value()); }
+  bool on_bool(bool flag, error_code& failure) { return add(Value(flag), failure); }
+  bool on_null(error_code& failure) { return add(Value(), failure); }
   bool on_comment_part(json::string_view, error_code&) { return true; }
   bool on_comment(json::string_view, error_code&) { return true; }
 
@@ -99,7 +101,11 @@ class Builder {
     return true;
   }
 
-  bool add(Value value) {
+  bool add(Value value, error_code& failure) {
+    if (values_left_-- == 0) {
+      failure = json::make_error_code(json::error::array_too_large);
+      return false;
+    }
     if (frames_.empty()) {
       root_ = std::move(value);
     } else if (Frame& top = frames_.back(); top.is_struct) {
@@ -116,6 +122,7 @@ class Builder {
     return e == std::string::npos ? text.find_first_of("123456789") > text.find('.') : text[e + 1] == '-';
   }
 
+  std::size_t values_left_;
   std::vector<Frame> frames_;
   std::string text_;
   Value root_;
@@ -254,10 +261,12 @@ void append_indented(std::string& out, const Value& value, std::size_t indent) {
 Result<Value> parse_json(std::string_view text, const JsonLimits& limits) {
   json::parse_options options;
   options.max_depth = limits.depth;
-  json::basic_parser<Builder> parser(options);
+  json::basic_parser<Builder> parser(options, limits.values);
   error_code failure;
   const std::size_t consumed = parser.write_some(false, text.data(), text.size(), failure);
   if (!failure && consumed < text.size()) failure = json::make_error_code(json::error::extra_data);
+  if (failure == json::error::array_too_large)
+    return Error{Code::bad_parameter, "more than " + std::to_string(limits.values) + " values in one text"};
   if (failure)
     return Error{Code::bad_parameter,
                  "not valid JSON at byte " + std::to_string(consumed) + ": " + failure.message()};

@@ -12,7 +12,8 @@
 namespace confd::base {
 
 struct JsonLimits {
-  std::size_t depth = 64;  // nested arrays and structs
+  std::size_t depth = 64;                // nested arrays and structs
+  std::size_t values = std::size_t(-1);  // in the whole text
 };
 
 // Whole text, RFC 8259, UTF-8. A duplicate member keeps the last value. Integers outside int64 become

@@ -240,7 +240,7 @@ Result<std::unique_ptr<App>> App::start(const Options& options) {
   Routes::Limits limits;
   limits.body = p.settings.body_limit;
   limits.dialects.xml = {p.settings.rpc_depth, p.settings.rpc_values};
-  limits.dialects.json_depth = p.settings.rpc_depth;
+  limits.dialects.json = {p.settings.rpc_depth, p.settings.rpc_values};
   p.routes =
       std::make_unique<Routes>(limits, p.nodes->own_node(), *p.gate,
                                RpcServices{*p.scheduler, *p.tokens, *p.events, *p.writers}, *p.log, p.clock);

@@ -154,7 +154,7 @@ void answer_batch(const Array& messages, const Struct& request,
 
 void answer_json(const rpc::HttpRequest& request, std::shared_ptr<const auth::Identity> caller,
                  RpcServices& services, const DialectLimits& limits, DialectAnswer done) {
-  auto message = base::parse_json(request.body, {limits.json_depth});
+  auto message = base::parse_json(request.body, limits.json);
   if (!message)
     return done(json_response(
                     400, Struct{{"jsonrpc", "2.0"},

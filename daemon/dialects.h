@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "base/json.h"
 #include "daemon/rpc_methods.h"
 #include "rpc/http_message.h"
 #include "rpc/xmlrpc.h"
@@ -15,7 +16,7 @@ namespace confd::daemon {
 
 struct DialectLimits {
   rpc::XmlRpcLimits xml;
-  std::size_t json_depth = 64;
+  base::JsonLimits json;
   std::size_t batch = 100;  // calls in one JSON-RPC batch
 };
 

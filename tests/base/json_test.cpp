@@ -58,6 +58,13 @@ TEST_CASE("JSON nesting is limited") {
   CHECK_FALSE(parse_json(std::string(1'000'000, '[')));
 }
 
+TEST_CASE("the number of JSON values is limited, containers counted") {
+  CHECK(parse_json("[1,{\"a\":2},[]]", {.values = 5}).ok());
+  const auto refused = parse_json("[1,{\"a\":2},[]]", {.values = 4});
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().text == "more than 4 values in one text");
+}
+
 TEST_CASE("rendered JSON escapes what it must and nothing else") {
   CHECK(render_json("a\"\\\n\t\b\f\r\x01/\x7fé") == "\"a\\\"\\\\\\n\\t\\b\\f\\r\\u0001/\x7fé\"");
   CHECK(render_json("broken \xff") == "\"broken \xEF\xBF\xBD\"");
