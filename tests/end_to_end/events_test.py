@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """subscribe, unsubscribe and the Server-Sent Events at /events (docs/events.md)."""
 import contextlib
-import json
 import socket
 import threading
 import unittest

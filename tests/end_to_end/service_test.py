@@ -13,7 +13,6 @@ import ssl
 import subprocess
 import tempfile
 import threading
-import time
 import unittest
 
 from node import PROGRAMS, TOP, UNVERIFIED, Node, eventually, free_port
