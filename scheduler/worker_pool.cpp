@@ -18,6 +18,7 @@ WorkerPool::~WorkerPool() {
 }
 
 void WorkerPool::post(std::function<void()> task) {
+  bool wake = false;
   {
     MutexLock lock(mutex_);
     tasks_.push_back(std::move(task));
@@ -28,20 +29,32 @@ void WorkerPool::post(std::function<void()> task) {
         if (threads_.empty()) throw;  // else those there are do it, later
       }
     }
+    wake = wants_another();
   }
-  wake_.notify_one();
+  if (wake) wake_.notify_one();
+}
+
+bool WorkerPool::wants_another() {
+  if (waking_ || idle_ == 0 || tasks_.empty()) return false;
+  waking_ = true;
+  return true;
 }
 
 void WorkerPool::run() {
   MutexLock lock(mutex_);
   for (;;) {
     ++idle_;
-    while (tasks_.empty() && !stopping_) wake_.wait(mutex_);
+    while (tasks_.empty() && !stopping_) {
+      wake_.wait(mutex_);
+      waking_ = false;
+    }
     --idle_;
     if (tasks_.empty()) return;
     std::function<void()> task = std::move(tasks_.front());
     tasks_.pop_front();
+    const bool wake = wants_another();
     lock.unlock();
+    if (wake) wake_.notify_one();
     task();
     task = nullptr;
     lock.lock();
