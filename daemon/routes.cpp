@@ -16,9 +16,8 @@ HttpResponse plain(unsigned status, std::string text) {
   return {status, {{"Content-Type", "text/plain; charset=utf-8"}}, std::move(text)};
 }
 
-HttpResponse unauthorized() {
-  HttpResponse response =
-      plain(401, "Unauthorized: confd wants a user and a password (Basic) or a token (Bearer)\n");
+HttpResponse unauthorized(const std::string& why) {
+  HttpResponse response = plain(401, "Unauthorized: " + why + "\n");
   response.headers.emplace_back("WWW-Authenticate", "Basic realm=\"ConfD\"");
   return response;
 }
@@ -90,7 +89,8 @@ void Routes::on_header(const HttpRequest& head, std::function<void(HeaderDecisio
   const std::string what = no_credentials || head.peer ? head.remote_address + " " + head.method + " " +
                                                              std::string(head.path().substr(0, 100))
                                                        : std::string();
-  gate_.identify(head, [this, arrival, what, decide = std::move(decide)](LoginResult login) {
+  const bool is_local = head.peer.has_value();
+  gate_.identify(head, [this, arrival, what, is_local, decide = std::move(decide)](LoginResult login) {
     HeaderDecision decision;
     if (login.identity) {
       arrival->caller = std::move(login.identity);
@@ -101,7 +101,10 @@ void Routes::on_header(const HttpRequest& head, std::function<void(HeaderDecisio
       decision.answer->headers.emplace_back("Retry-After", "1");
     } else {
       if (!what.empty()) log_.warn("request " + what + " refused: " + login.reason);
-      decision.answer = unauthorized();
+      // Over the network a refusal does not tell what was wrong; at the local socket there is nothing to
+      // guess.
+      decision.answer = unauthorized(
+          is_local ? login.reason : "confd wants a user and a password (Basic) or a token (Bearer)");
     }
     decide(std::move(decision));
   });

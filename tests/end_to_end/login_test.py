@@ -268,7 +268,9 @@ class LocalSocket(WithNode):
         self.assertEqual(self.call({"method": "job_exec", "job": "user_list"})[1]["result_name"], "OK")
 
     def test_another_os_user_is_the_exaconf_user_of_that_name(self):
-        self.assertEqual(self.call(self.STATE, user="nobody")[0], 401)
+        status, why = self.call(self.STATE, user="nobody")
+        self.assertEqual(status, 401)
+        self.assertIn("the OS user 'nobody' is no user of EXAConf: create it with user_create", why)
         self.new_user("nobody", 3200, "*", group="exadbadm")
         try:
             status, me = self.call(self.STATE, user="nobody")
@@ -284,7 +286,9 @@ class LocalSocket(WithNode):
         self.new_user("quinn", 3201, "*", group="exadbadm")
         status, me = self.call(self.STATE, "X-Confd-User: quinn\r\n")
         self.assertEqual((status, me["user"], me["groups"]), (200, "quinn", ["exadbadm"]))
-        self.assertEqual(self.call(self.STATE, "X-Confd-User: ghost\r\n")[0], 401)
+        status, why = self.call(self.STATE, "X-Confd-User: ghost\r\n")
+        self.assertEqual(status, 401)
+        self.assertIn("there is no user ghost in EXAConf", why)
         self.new_user("daemon", 3202, "*", group="exadbadm")
         self.assertEqual(self.call(self.STATE, "X-Confd-User: root\r\n", user="daemon")[0], 401)
         self.assertEqual(self.call(self.STATE, "X-Confd-User: daemon\r\n", user="daemon")[0], 200)
