@@ -300,10 +300,16 @@ class LogTags {
         base::Struct{{"positions", positions == nullptr ? base::Value(base::Struct()) : *positions}});
   }
 
-  base::Result<base::Value> write(const std::string& tag, const base::Value& positions) {
+  // With `expected`, only when these are the positions so far: two callers of a tag must not both go on from
+  // the same place.
+  base::Result<base::Value> write(const std::string& tag, const base::Value* expected,
+                                  const base::Value& positions) {
     base::MutexLock lock(mutex_);
     auto tags = load();
     if (!tags) return tags.error();
+    const base::Value* stored = tags->find(tag);
+    if (expected != nullptr && *expected != (stored == nullptr ? base::Value(base::Struct()) : *stored))
+      return base::Error{base::Code::conflict, "another call has used the tag '" + tag + "' meanwhile"};
     tags->erase(tag);
     while (tags->size() >= kMostTags) tags->erase(std::string(tags->begin()->first));
     tags->append(tag, positions);
@@ -352,7 +358,7 @@ void register_log_operations(NodeControl& control, base::FileSystem& files,
     return tags->read(params.find("tag")->as_string());
   });
   control.register_operation("log_tag.write", [tags](const base::Struct& params, std::stop_token) {
-    return tags->write(params.find("tag")->as_string(), *params.find("positions"));
+    return tags->write(params.find("tag")->as_string(), params.find("expected"), *params.find("positions"));
   });
 }
 

@@ -179,11 +179,6 @@ void check_log_collect(JobContext& context) {
   read_request(context);
 }
 
-std::vector<Lock> lock_log_tag(const base::Struct& params) {
-  if (!params.contains("tag")) return {};
-  return {{LockLevel::service, "log_collect tags"}};
-}
-
 // Where to begin: behind the tag's position, if it has one; never before start_time.
 base::Struct start_position(const Request& request, const base::Value* stored) {
   const bool later_call = stored != nullptr && stored->is_struct() && stored->find("time") != nullptr &&
@@ -201,6 +196,7 @@ struct Collected {
   base::Struct positions;
   bool more = false;
   bool any_log = false;
+  std::vector<std::string> warnings;
 };
 
 // The events of one service on one node. A service without a log has no events, which is worth a warning.
@@ -219,7 +215,7 @@ void collect(JobContext& context, const Request& request, const std::string& ser
     answer = context.run(node, "log.read", query, Recorded::size_only);
   } catch (const JobError& error) {
     if (error.code != base::Code::not_found) throw;
-    context.warn("node " + std::to_string(node) + ": " + error.text);
+    collected.warnings.push_back("node " + std::to_string(node) + ": " + error.text);
     return;
   }
   collected.any_log = true;
@@ -233,17 +229,46 @@ void collect(JobContext& context, const Request& request, const std::string& ser
                                             {"text", *event.find("text")}});
 }
 
-std::optional<base::Value> log_collect(JobContext& context) {
-  const Request request = read_request(context);
-  const int own_node = context.services().nodes.own_node();
-  base::Struct stored;
-  if (!request.tag.empty())
-    stored = context.run(own_node, "log_tag.read", {{"tag", request.tag}}).find("positions")->as_struct();
+// False when another call with the same tag was faster: its events are not to be returned twice.
+bool keep_positions(JobContext& context, const std::string& tag, const base::Struct& before,
+                    base::Struct positions) {
+  try {
+    context.run(context.services().nodes.own_node(), "log_tag.write",
+                {{"tag", tag}, {"expected", before}, {"positions", std::move(positions)}});
+  } catch (const JobError& error) {
+    if (error.code != base::Code::conflict) throw;
+    return false;
+  }
+  return true;
+}
+
+Collected collect_once(JobContext& context, const Request& request, const base::Struct& stored) {
   Collected collected;
   collected.positions = stored;
   for (const int node : request.nodes)
     for (const std::string& service : request.services)
       collect(context, request, service, node, stored.find(std::to_string(node) + " " + service), collected);
+  return collected;
+}
+
+Collected collect_with_tag(JobContext& context, const Request& request) {
+  const int own_node = context.services().nodes.own_node();
+  for (;;) {
+    context.check_stop();
+    const base::Struct stored =
+        context.run(own_node, "log_tag.read", {{"tag", request.tag}}).find("positions")->as_struct();
+    Collected collected = collect_once(context, request, stored);
+    if (!collected.any_log || context.dry_run() ||
+        keep_positions(context, request.tag, stored, collected.positions))
+      return collected;
+  }
+}
+
+std::optional<base::Value> log_collect(JobContext& context) {
+  const Request request = read_request(context);
+  Collected collected =
+      request.tag.empty() ? collect_once(context, request, {}) : collect_with_tag(context, request);
+  for (std::string& warning : collected.warnings) context.warn(std::move(warning));
   if (!collected.any_log)
     throw JobError{base::Code::not_found,
                    "no log of " + base::join(request.services, ", ") + " on the nodes asked; ConfD has one"};
@@ -253,9 +278,6 @@ std::optional<base::Value> log_collect(JobContext& context) {
                        "time with start_time and stop_time"
                      : "there are more events than one call returns: the oldest ones are shown; call again "
                        "with the tag for the next ones");
-  if (!request.tag.empty() && !context.dry_run())
-    context.run(own_node, "log_tag.write",
-                {{"tag", request.tag}, {"positions", std::move(collected.positions)}});
   std::stable_sort(collected.events.begin(), collected.events.end(),
                    [](const base::Value& a, const base::Value& b) {
                      return a.find("time")->as_string() < b.find("time")->as_string();
@@ -279,7 +301,6 @@ constexpr JobDescriptor kLogJobs[] = {
      .groups = kAdmins,
      .examples = kLogExamples,
      .returns = "list of structs with time (UTC), service, node, level and text, in order of time",
-     .locks = &lock_log_tag,
      .check = &check_log_collect,
      .execute = &log_collect},
 };

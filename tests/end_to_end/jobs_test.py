@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What the jobs do, through the network: users and groups, settings, nodes, logs; and what remains of a job: its record, its file,
 revisions, history."""
+import concurrent.futures
 import crypt
 import datetime
 import os
@@ -248,6 +249,16 @@ class Logs(WithNode):
         eventually(lambda: second.extend(self.collect(tag="reader")) or any("after-the-first-call" in event["text"] for event in second), what="the new event")
         seen = {(event["time"], event["text"]) for event in first}
         self.assertFalse([event for event in second if (event["time"], event["text"]) in seen])
+
+    def test_callers_who_share_a_tag_never_get_an_event_twice(self):
+        for _ in range(50):
+            self.ok("db_list")
+        for round_ in range(15):
+            with concurrent.futures.ThreadPoolExecutor(4) as pool:
+                answers = list(pool.map(lambda _: self.collect(tag=f"shared{round_}"), range(4)))
+            events = [(event["time"], event["text"]) for answer in answers for event in answer]
+            self.assertGreater(len(events), 150)
+            self.assertEqual(len(events), len(set(events)))
 
     def test_services_that_have_no_log(self):
         self.assertIn("Cored9", self.fails("NotFound", "log_collect", {"services": ["Cored9"]}))
