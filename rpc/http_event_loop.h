@@ -70,6 +70,7 @@ class EventLoop {
  private:
   struct Impl;
   void arm_tick();
+  void await_tasks();
   void run_tasks() EXCLUDES(mutex_);
   void close_queue() EXCLUDES(mutex_);
 
@@ -77,6 +78,7 @@ class EventLoop {
   std::vector<std::shared_ptr<Task>> running_;  // loop thread; keeps its capacity
   base::Mutex mutex_;
   std::vector<std::shared_ptr<Task>> tasks_ GUARDED_BY(mutex_);
+  bool finishing_ GUARDED_BY(mutex_) = false;
   bool closed_ GUARDED_BY(mutex_) = false;
 };
 
