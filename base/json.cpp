@@ -1,5 +1,6 @@
 #include "base/json.h"
 
+#include <array>
 #include <boost/json/basic_parser_impl.hpp>
 #include <charconv>
 #include <cmath>
@@ -128,15 +129,30 @@ class Builder {
   Value root_;
 };
 
+// Bytes that stand in a JSON text as they are.
+constexpr std::array<bool, 256> kPlain = [] {
+  std::array<bool, 256> table{};
+  for (unsigned byte = 0x20; byte < 0x80; ++byte) table[byte] = byte != '"' && byte != '\\';
+  return table;
+}();
+
+std::size_t plain_end(std::string_view text, std::size_t at) {
+  while (at < text.size() && kPlain[static_cast<unsigned char>(text[at])]) ++at;
+  return at;
+}
+
 void append_string(std::string& out, std::string_view text) {
+  std::size_t at = plain_end(text, 0);
+  if (at == text.size()) {  // nearly always; each job of a client is rendered for the record of jobs
+    const std::size_t start = out.size();
+    out.resize(start + text.size() + 2, '"');
+    text.copy(out.data() + start + 1, text.size());
+    return;
+  }
   out += '"';
   std::size_t plain_from = 0;
-  for (std::size_t at = 0; at < text.size();) {
+  for (; (at = plain_end(text, at)) < text.size();) {
     const auto byte = static_cast<unsigned char>(text[at]);
-    if (byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\') {
-      ++at;
-      continue;
-    }
     if (byte >= 0x80) {
       const Utf8Character character = utf8_at(text, at);
       if (character.valid) {
@@ -278,6 +294,14 @@ std::string render_json(const Value& value) {
   out.reserve(256);
   append_compact(out, value);
   return out;
+}
+
+void append_json(std::string& out, const Value& value) {
+  append_compact(out, value);
+}
+
+void append_json(std::string& out, std::string_view text) {
+  append_string(out, text);
 }
 
 std::string render_json_indented(const Value& value) {
