@@ -208,6 +208,7 @@ void Scheduler::release(const JobPtr& job) {
       recent_order_.pop_front();
     }
     ++ended_;
+    ++telling_;
     waiters.swap(job->waiters);
     for (const Job::Waiter& waiter : waiters) deadlines_.erase(waiter.deadline);
     ended = std::move(job->ended);
@@ -218,11 +219,15 @@ void Scheduler::release(const JobPtr& job) {
       if (!job->locks.empty())
         std::erase_if(running_.held, [&](const Running::Held& held) { return held.by == record->id; });
       starting = plan_now();
-      idle_.notify_all();
     }
   }
   for (Job::Waiter& waiter : waiters) waiter.done(true);
   if (ended) ended(record);
+  {
+    MutexLock lock(mutex_);
+    --telling_;
+    if (draining_) idle_.notify_all();
+  }
   start_planned(std::move(starting));
 }
 

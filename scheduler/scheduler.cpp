@@ -423,7 +423,9 @@ void Scheduler::drain(std::chrono::milliseconds deadline) {
   const auto until = std::chrono::steady_clock::now() + deadline;
   MutexLock lock(mutex_);
   draining_ = true;
-  const auto runs = [this]() REQUIRES_LOCK(mutex_) { return running_.reads + running_.modifies > 0; };
+  // A job whose caller has not been told counts as running: the server goes right after this.
+  const auto runs = [this]()
+                        REQUIRES_LOCK(mutex_) { return running_.reads + running_.modifies + telling_ > 0; };
   while (runs() && std::chrono::steady_clock::now() < until) idle_.wait_until(mutex_, until);
   if (!runs()) return;
   std::vector<std::stop_source> stops;

@@ -163,6 +163,7 @@ class Scheduler {
   std::size_t queued_ GUARDED_BY(mutex_) = 0;  // in a queue, or on the way into the journal
   std::map<std::string, std::size_t> queued_by_user_ GUARDED_BY(mutex_);
   Running running_ GUARDED_BY(mutex_);
+  std::size_t telling_ GUARDED_BY(mutex_) = 0;  // jobs that have ended and whose callers are being told
   std::map<JobId, RecordPtr> recent_ GUARDED_BY(mutex_);
   std::deque<JobId> recent_order_ GUARDED_BY(mutex_);
   std::multimap<base::SteadyTime, Deadline> deadlines_ GUARDED_BY(mutex_);  // one a waiter
