@@ -1,5 +1,6 @@
 """The servers that tests/bench/run measures, each on the core that is theirs, and what the system tells of them."""
 import pathlib
+import shutil
 import socket
 import subprocess
 import sys
@@ -53,8 +54,8 @@ class Confd(Node):
 class Process:
     """A server that is a child of ours; ended by its process id."""
 
-    def __init__(self, command, reads_port):
-        self.folder = tempfile.TemporaryDirectory(prefix="confd-bench-")
+    def __init__(self, command, reads_port, folder=None):
+        self.folder = folder  # removed at the end
         self.process = subprocess.Popen([*ON_SERVER_CORE, *command], stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
         if reads_port:
             self.port = int(self.process.stdout.readline().split()[-1])
@@ -73,7 +74,8 @@ class Process:
         self.process.terminate()
         self.process.wait(timeout=30)
         self.process.stdout.close()
-        self.folder.cleanup()
+        if self.folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def bare_echo(confd, body_bytes):
@@ -109,7 +111,7 @@ http {{
   }}
 }}
 """)
-    server = Process(["nginx", "-p", folder, "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log"], False)
+    server = Process(["nginx", "-p", folder, "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log"], False, folder)
     server.port = port
 
     def listens():
