@@ -23,6 +23,9 @@ Result<Value> parse_json(std::string_view text, const JsonLimits& limits = {});
 // One line, members in order, non-ASCII text as it is, no escaping beyond what RFC 8259 demands. Doubles
 // round-trip.
 std::string render_json(const Value& value);
+// The same at the end of `out`.
+void append_json(std::string& out, const Value& value);
+void append_json(std::string& out, std::string_view text);
 // Like Python's json.dumps(x, indent=2): empty containers stay `[]` and `{}`.
 std::string render_json_indented(const Value& value);
 

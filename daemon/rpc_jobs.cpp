@@ -65,6 +65,10 @@ scheduler::Submission submission(const RpcCallPtr& call, std::string job, const 
     if (const Value* params = options->find("params")) s.params = *params;
     s.dry_run = is_true(options->find("dry_run"));
     s.is_volatile = is_true(options->find("volatile"));
+    // Scripts may send more than we know; but a misspelt `dryrun` must leave a trace.
+    for (const auto& [name, value] : options->as_struct())
+      if (name != "params" && name != "dry_run" && name != "volatile")
+        s.warnings.push_back("unknown option '" + name + "' beside params was ignored");
   }
   s.caller = *call->caller;
   s.request = call->request;

@@ -226,7 +226,7 @@ Status JobFiles::append_read(const JobRecord& record) {
   // After a write that failed a half line may stand there: it must not swallow this one.
   if (segment->torn.load(std::memory_order_relaxed) && segment->torn.exchange(false)) line += '\n';
   line += kLineStart;
-  line += base::render_json(to_value(record));
+  append_record_json(line, record);
   line += '\n';
   std::uint64_t highest = highest_read_.load();
   while (highest < record.id.number && !highest_read_.compare_exchange_weak(highest, record.id.number)) {

@@ -121,7 +121,8 @@ void Journal::push(Item item) {
 }
 
 void Journal::append(const JobRecord& record, Durability durability, std::function<void(Status)> done) {
-  const std::string text = base::render_json(to_value(record));
+  std::string text;
+  append_record_json(text, record);
   push({crc_text(text) + " " + text + "\n", durability, false, std::move(done)});
 }
 

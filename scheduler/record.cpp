@@ -2,6 +2,7 @@
 
 #include <ctime>
 
+#include "base/json.h"
 #include "base/text.h"
 
 namespace confd::scheduler {
@@ -66,18 +67,120 @@ WallTime time_of(const std::string& text) {
   return time;
 }
 
-Value command_value(const jobs::CommandRecord& command) {
-  Struct s;
-  s.reserve(7);
-  s.append("command", command.name);
-  s.append("node", command.node);
-  s.append("arguments", command.arguments);
-  s.append("started", base::format_utc(command.started));
-  s.append("ended", base::format_utc(command.ended));
-  s.append("result_code", command.exit);
-  s.append("output", command.output);
-  return s;
-}
+// The two forms a record is described in: a Value, and JSON text. describe() says once what is in it.
+class ValueSink {
+ public:
+  ValueSink() { open_.emplace_back(); }
+  template <class T>
+  void member(std::string_view name, const T& value) {
+    open_.back().append(std::string(name), Value(value));
+  }
+  template <class Fill>
+  void structure(std::string_view name, Fill fill) {
+    open_.emplace_back();
+    fill();
+    Struct filled = std::move(open_.back());
+    open_.pop_back();
+    open_.back().append(std::string(name), std::move(filled));
+  }
+  template <class Items, class Fill>
+  void array(std::string_view name, const Items& items, Fill fill) {
+    Array filled;
+    for (const auto& item : items) {
+      open_.emplace_back();
+      fill(item);
+      filled.push_back(std::move(open_.back()));
+      open_.pop_back();
+    }
+    open_.back().append(std::string(name), std::move(filled));
+  }
+  void texts(std::string_view name, const std::vector<std::string>& items) {
+    open_.back().append(std::string(name), scheduler::texts(items));
+  }
+  Value take() { return std::move(open_.back()); }
+
+ private:
+  std::vector<Struct> open_;  // those that are being filled, innermost last
+};
+
+class JsonSink {
+ public:
+  explicit JsonSink(std::string& out) : out_(out) { out_ += '{'; }
+  void member(std::string_view name, std::string_view text) {
+    key(name);
+    base::append_json(out_, text);
+  }
+  void member(std::string_view name, const std::string& text) { member(name, std::string_view(text)); }
+  void member(std::string_view name, bool flag) {
+    key(name);
+    out_ += flag ? "true" : "false";
+  }
+  void member(std::string_view name, int number) { member(name, static_cast<std::int64_t>(number)); }
+  void member(std::string_view name, std::int64_t number) {
+    key(name);
+    out_ += std::to_string(number);
+  }
+  void member(std::string_view name, const Value& value) {
+    key(name);
+    base::append_json(out_, value);
+  }
+  void member(std::string_view name, const Struct& value) {
+    structure(name, [&] {
+      for (const auto& [inner, of_it] : value) member(inner, of_it);
+    });
+  }
+  template <class Fill>
+  void structure(std::string_view name, Fill fill) {
+    key(name);
+    open('{');
+    fill();
+    close('}');
+  }
+  template <class Items, class Fill>
+  void array(std::string_view name, const Items& items, Fill fill) {
+    key(name);
+    open('[');
+    for (const auto& item : items) {
+      separate();
+      open('{');
+      fill(item);
+      close('}');
+    }
+    close(']');
+  }
+  void texts(std::string_view name, const std::vector<std::string>& items) {
+    key(name);
+    open('[');
+    for (const std::string& item : items) {
+      separate();
+      base::append_json(out_, std::string_view(item));
+    }
+    close(']');
+  }
+  void finish() { out_ += '}'; }
+
+ private:
+  void separate() {
+    if (!first_) out_ += ',';
+    first_ = false;
+  }
+  void key(std::string_view name) {
+    separate();
+    base::append_json(out_, name);
+    out_ += ':';
+  }
+  void open(char bracket) {
+    out_ += bracket;
+    first_ = true;
+  }
+  void close(char bracket) {
+    out_ += bracket;
+    first_ = false;
+  }
+
+  std::string& out_;
+  bool first_ = true;
+};
 
 jobs::CommandRecord command_of(const Value& value) {
   jobs::CommandRecord command;
@@ -103,21 +206,79 @@ std::optional<Stage> parse_stage(std::string_view name) {
   return std::nullopt;
 }
 
-Value envelope(const JobRecord& record) {
-  Struct result;
-  result.reserve(6);
+namespace {
+
+template <class Sink>
+void describe_envelope(const JobRecord& record, Sink& sink) {
   const Code code = record.ended ? record.code : Code::not_finished;
-  result.append("result_code", static_cast<int>(code));
-  result.append("result_name", base::code_name(code));
-  result.append("result_desc", record.ended
-                                   ? Value(record.text)
-                                   : Value("Job " + record.id.text() + " has not finished yet, it is " +
-                                           std::string(stage_name(record.stage))));
-  result.append("result_jobid", record.id.text());
+  sink.member("result_code", static_cast<int>(code));
+  sink.member("result_name", base::code_name(code));
+  sink.member("result_desc", record.ended ? record.text
+                                          : "Job " + record.id.text() + " has not finished yet, it is " +
+                                                std::string(stage_name(record.stage)));
+  sink.member("result_jobid", record.id.text());
   if (record.ended && record.published && record.stage == Stage::committed)
-    result.append("result_revision", record.published->revision);
-  if (record.ended && record.output) result.append("result_output", *record.output);
-  return result;
+    sink.member("result_revision", record.published->revision);
+  if (record.ended && record.output) sink.member("result_output", *record.output);
+}
+
+template <class Sink>
+void describe(const JobRecord& r, Sink& sink) {
+  sink.member("job_id", r.id.text());
+  sink.member("job", r.job);
+  sink.member("intent",
+              r.kind == jobs::JobKind::read ? std::string_view("read") : std::string_view("modify"));
+  sink.member("user", r.user);
+  sink.member("login", r.login);
+  // Read jobs run beside everything; modify jobs beside those that hold none of their locks.
+  const bool parallel = r.kind == jobs::JobKind::read || r.locks.empty();
+  sink.member("scheduling_mode", parallel ? std::string_view("parallel") : std::string_view("locked"));
+  sink.member("dry_run", r.dry_run);
+  sink.member("volatile", r.is_volatile);
+  sink.member("params", r.params);
+  sink.member("params_masked", r.params_masked);
+  sink.member("request", r.request);
+  sink.member("stage", stage_name(r.stage));
+  sink.structure("times", [&] {
+    for (std::size_t i = 0; i < kStages; ++i)
+      if (r.times[i] != WallTime()) sink.member(kStageNames[i], base::format_utc(r.times[i]));
+  });
+  sink.structure("scheduling", [&] {
+    sink.texts("locks", r.locks);
+    sink.member("decision", r.scheduling);
+  });
+  if (!r.progress.empty() || r.percent)
+    sink.structure("progress", [&] {
+      sink.member("text", r.progress);
+      sink.member("percent", r.percent ? Value(*r.percent) : Value());
+    });
+  sink.array("commands", r.commands, [&](const jobs::CommandRecord& command) {
+    sink.member("command", command.name);
+    sink.member("node", command.node);
+    sink.member("arguments", command.arguments);
+    sink.member("started", base::format_utc(command.started));
+    sink.member("ended", base::format_utc(command.ended));
+    sink.member("result_code", command.exit);
+    sink.member("output", command.output);
+  });
+  sink.texts("warnings", r.warnings);
+  if (r.published) {
+    sink.member("base_revision", r.published->base_revision);
+    sink.member("revision", r.published->revision);
+    sink.member("written_revision", r.published->written_revision);
+    sink.member("written_checksum", r.published->written_checksum);
+  }
+  if (!r.diff.is_null()) sink.member("changes", r.diff);
+  sink.member("ended", r.ended);
+  if (r.ended) sink.structure("result", [&] { describe_envelope(r, sink); });
+}
+
+}  // namespace
+
+Value envelope(const JobRecord& record) {
+  ValueSink sink;
+  describe_envelope(record, sink);
+  return sink.take();
 }
 
 Value refusal(Code code, std::string text) {
@@ -127,44 +288,17 @@ Value refusal(Code code, std::string text) {
                 {"result_jobid", ""}};
 }
 
-Value to_value(const JobRecord& r) {
-  Struct s;
-  s.reserve(24);
-  s.append("job_id", r.id.text());
-  s.append("job", r.job);
-  s.append("intent", r.kind == jobs::JobKind::read ? "read" : "modify");
-  s.append("user", r.user);
-  s.append("login", r.login);
-  // Read jobs run beside everything; modify jobs beside those that hold none of their locks.
-  s.append("scheduling_mode", r.kind == jobs::JobKind::read || r.locks.empty() ? "parallel" : "locked");
-  s.append("dry_run", r.dry_run);
-  s.append("volatile", r.is_volatile);
-  s.append("params", r.params);
-  s.append("params_masked", r.params_masked);
-  s.append("request", r.request);
-  s.append("stage", stage_name(r.stage));
-  Struct times;
-  for (int i = 0; i < kStages; ++i)
-    if (r.times[static_cast<std::size_t>(i)] != WallTime())
-      times.append(std::string(kStageNames[i]), base::format_utc(r.times[static_cast<std::size_t>(i)]));
-  s.append("times", std::move(times));
-  s.append("scheduling", Struct{{"locks", texts(r.locks)}, {"decision", r.scheduling}});
-  if (!r.progress.empty() || r.percent)
-    s.append("progress", Struct{{"text", r.progress}, {"percent", r.percent ? Value(*r.percent) : Value()}});
-  Array commands;
-  for (const jobs::CommandRecord& command : r.commands) commands.push_back(command_value(command));
-  s.append("commands", std::move(commands));
-  s.append("warnings", texts(r.warnings));
-  if (r.published) {
-    s.append("base_revision", r.published->base_revision);
-    s.append("revision", r.published->revision);
-    s.append("written_revision", r.published->written_revision);
-    s.append("written_checksum", r.published->written_checksum);
-  }
-  if (!r.diff.is_null()) s.append("changes", r.diff);
-  s.append("ended", r.ended);
-  if (r.ended) s.append("result", envelope(r));
-  return s;
+Value to_value(const JobRecord& record) {
+  ValueSink sink;
+  describe(record, sink);
+  return sink.take();
+}
+
+void append_record_json(std::string& out, const JobRecord& record) {
+  out.reserve(out.size() + 1500);
+  JsonSink sink(out);
+  describe(record, sink);
+  sink.finish();
 }
 
 Result<JobRecord> from_value(const Value& value) {

@@ -74,6 +74,8 @@ base::Value envelope(const JobRecord& record);
 base::Value refusal(base::Code code, std::string text);
 
 base::Value to_value(const JobRecord& record);
+// render_json(to_value(record)) at the end of `out`, without the detour: every job is recorded.
+void append_record_json(std::string& out, const JobRecord& record);
 // Error: Code::internal when it is not what to_value makes.
 base::Result<JobRecord> from_value(const base::Value& value);
 

@@ -116,7 +116,8 @@ void Scheduler::submit(Submission submission, std::function<void(Result<JobId>)>
   auto checked = jobs::check_params(*descriptor, submission.params);
   if (!checked) return decline(job, checked.error().code, checked.error().text, std::move(accepted));
   job->params = std::move(checked->params);
-  record.warnings = std::move(checked->warnings);
+  record.warnings = std::move(submission.warnings);
+  for (std::string& warning : checked->warnings) record.warnings.push_back(std::move(warning));
   record.params_masked = !(record.params == given);
   if (Status named = name_locks(*job); !named)
     return decline(job, named.error().code, named.error().text, std::move(accepted));

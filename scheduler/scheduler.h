@@ -52,7 +52,8 @@ struct Submission {
   bool dry_run = false;
   bool is_volatile = false;  // no record on disk; read jobs only
   auth::Identity caller;
-  base::Struct request;  // for the record
+  base::Struct request;               // for the record
+  std::vector<std::string> warnings;  // for the record
 };
 
 class Scheduler {

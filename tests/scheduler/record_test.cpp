@@ -110,6 +110,22 @@ TEST_CASE("A record comes back whole from its value, from JSON and from YAML") {
   check_equal(read_back(*base::parse_yaml(base::dump_yaml_in_order(value))), record);
 }
 
+TEST_CASE("The journal's text of a record is the JSON of its value") {
+  const auto text = [](const JobRecord& record) {
+    std::string json;
+    append_record_json(json, record);
+    return json;
+  };
+  JobRecord record = full_record();
+  CHECK(text(record) == base::render_json(to_value(record)));
+  record.params.set("a \"quoted\" name", "and \n text");
+  record.ended = false;
+  record.published.reset();
+  record.warnings.clear();
+  CHECK(text(record) == base::render_json(to_value(record)));
+  CHECK(text(JobRecord()) == base::render_json(to_value(JobRecord())));
+}
+
 TEST_CASE("A record of a job that has just come comes back as well") {
   JobRecord record;
   record.id = {11, 1};
