@@ -80,6 +80,8 @@ function(confd_tests name)
     target_link_libraries(test_${name} PRIVATE confd_${dependency})
   endforeach()
   target_link_libraries(test_${name} PRIVATE ${ARG_LIBRARIES})
+  # Half the time of a build went into optimising test cases.
+  target_compile_options(test_${name} PRIVATE $<$<CONFIG:Release>:-O1>)
   target_compile_definitions(test_${name} PRIVATE CONFD_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
     CONFD_BINARY_DIR="${CMAKE_BINARY_DIR}")
   catch_discover_tests(test_${name} TEST_PREFIX "${name}: " DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 300)

@@ -135,9 +135,8 @@ void App::Parts::log_stage(const scheduler::JobRecord& r) {
                                : r.code == Code::internal || r.code == Code::io_error ? base::LogLevel::err
                                                                                       : base::LogLevel::warn;
   if (log->enabled(level)) {
-    std::string line;
-    line.reserve(96);
-    line.append("job ")
+    thread_local std::string line;
+    line.assign("job ")
         .append(r.id.text())
         .append(" ")
         .append(r.job)

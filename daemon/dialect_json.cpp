@@ -92,11 +92,11 @@ void answer_message(const Value& message, bool jobs_as_methods, const Struct& re
   call->method = method->as_string();
   call->caller = std::move(caller);
   call->request = request;
-  call->on_reply = [done](const RpcCall& self, Value value) {
-    done({std::move(value), false, with_note(self)});
-  };
-  call->on_fault = [done](const RpcCall& self, RpcFault fault) {
-    done({error_of(fault), true, self.method + " fault"});
+  call->on_answer = [done](const RpcCall& self, Value* value, const RpcFault* fault) {
+    if (value)
+      done({std::move(*value), false, with_note(self)});
+    else
+      done({error_of(*fault), true, self.method + " fault"});
   };
   if (jobs_as_methods && !find_rpc_method(call->method) && jobs::find_job(call->method)) {
     const Value* params = message.find("params");

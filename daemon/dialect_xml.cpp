@@ -5,6 +5,14 @@ namespace confd::daemon {
 using base::Struct;
 using base::Value;
 
+namespace {
+
+rpc::HttpResponse xml_response(std::string body) {
+  return {200, {{"Content-Type", "text/xml; charset=utf-8"}}, std::move(body)};
+}
+
+}  // namespace
+
 Struct request_summary(const rpc::HttpRequest& request) {
   Struct s;
   s.reserve(4);
@@ -17,23 +25,21 @@ Struct request_summary(const rpc::HttpRequest& request) {
 
 void answer_xml(const rpc::HttpRequest& request, std::shared_ptr<const auth::Identity> caller,
                 RpcServices& services, const DialectLimits& limits, DialectAnswer done) {
-  const auto respond = [done](std::string body, const std::string& note) {
-    done({200, {{"Content-Type", "text/xml; charset=utf-8"}}, std::move(body)}, note);
-  };
   auto parsed = rpc::parse_call(request.body, limits.xml);
   if (!parsed)
-    return respond(rpc::render_fault({1, "<class 'xml.parsers.expat.ExpatError'>:" + parsed.error().text}),
-                   "malformed XML-RPC");
+    return done(
+        xml_response(rpc::render_fault({1, "<class 'xml.parsers.expat.ExpatError'>:" + parsed.error().text})),
+        "malformed XML-RPC");
   auto call = std::make_shared<RpcCall>();
   call->method = std::move(parsed->method);
   call->arguments = std::move(parsed->params);
   call->caller = std::move(caller);
   call->request = request_summary(request);
-  call->on_reply = [respond](const RpcCall& self, Value value) {
-    respond(rpc::render_response(value), with_note(self));
-  };
-  call->on_fault = [respond](const RpcCall& self, RpcFault fault) {
-    respond(rpc::render_fault({1, fault.text}), self.method + " fault");
+  call->on_answer = [done = std::move(done)](const RpcCall& self, Value* value, const RpcFault* fault) {
+    if (value)
+      done(xml_response(rpc::render_response(*value)), with_note(self));
+    else
+      done(xml_response(rpc::render_fault({1, fault->text})), self.method + " fault");
   };
   dispatch(call, services);
 }

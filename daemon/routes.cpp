@@ -115,9 +115,8 @@ void Routes::log_request(const HttpRequest& request, const Arrival& arrival, uns
   if (!log_.enabled(base::LogLevel::info)) return;
   const auto micros =
       std::chrono::duration_cast<std::chrono::microseconds>(clock_.steady_now() - arrival.at).count();
-  std::string line;
-  line.reserve(160);
-  line.append("request ")
+  thread_local std::string line;
+  line.assign("request ")
       .append(request.remote_address)
       .append(" ")
       .append(arrival.caller->user)
@@ -160,18 +159,18 @@ void Routes::on_request(HttpRequest request, std::shared_ptr<void> context, rpc:
     return;
   }
   if (!is_post) return finish(request, *arrival, responder, wrong_verb("POST"), "wrong verb");
-  // The body is dropped before the job runs: only what the log needs is kept while it waits.
-  auto kept = std::make_shared<HttpRequest>();
-  kept->method = request.method;
-  kept->target = request.target;
-  kept->remote_address = request.remote_address;
+  const auto kept = std::make_shared<HttpRequest>(std::move(request));
   auto done = [this, kept, arrival, responder](HttpResponse response, const std::string& note) {
     finish(*kept, *arrival, responder, std::move(response), note);
   };
   if (place == Place::xml)
-    answer_xml(request, arrival->caller, services_, limits_.dialects, std::move(done));
+    answer_xml(*kept, arrival->caller, services_, limits_.dialects, std::move(done));
   else
-    answer_json(request, arrival->caller, services_, limits_.dialects, std::move(done));
+    answer_json(*kept, arrival->caller, services_, limits_.dialects, std::move(done));
+  // A job may run for hours: of its request only what the log needs is kept. The answer, which may come on
+  // another thread at this moment, does not look at these two.
+  kept->body = std::string();
+  kept->headers = rpc::Headers();
 }
 
 }  // namespace confd::daemon

@@ -25,12 +25,11 @@ struct RpcCall {
   std::shared_ptr<const auth::Identity> caller;
   base::Struct request;  // path, method, remote, agent: for the job record
   std::string note;      // job name and id, for the request's log line
-  // Set by the dialect.
-  std::function<void(const RpcCall&, base::Value)> on_reply;
-  std::function<void(const RpcCall&, RpcFault)> on_fault;
+  // Set by the dialect; exactly one of the two pointers is set.
+  std::function<void(const RpcCall&, base::Value* value, const RpcFault* fault)> on_answer;
 
-  void reply(base::Value value) const { on_reply(*this, std::move(value)); }
-  void fault(RpcFault what) const { on_fault(*this, std::move(what)); }
+  void reply(base::Value value) const { on_answer(*this, &value, nullptr); }
+  void fault(const RpcFault& what) const { on_answer(*this, nullptr, &what); }
 };
 using RpcCallPtr = std::shared_ptr<RpcCall>;
 

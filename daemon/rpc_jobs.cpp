@@ -71,7 +71,7 @@ scheduler::Submission submission(const RpcCallPtr& call, std::string job, const 
         s.warnings.push_back("unknown option '" + name + "' beside params was ignored");
   }
   s.caller = *call->caller;
-  s.request = call->request;
+  s.request = std::move(call->request);
   return s;
 }
 

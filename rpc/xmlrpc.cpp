@@ -1,8 +1,12 @@
 #include "rpc/xmlrpc.h"
 
+#include <malloc.h>
+
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <pugixml.hpp>
+#include <utility>
 
 #include "base/struct_builder.h"
 #include "base/text.h"
@@ -10,6 +14,37 @@
 
 namespace confd::rpc {
 namespace {
+
+// pugixml takes a page of 32 KiB for each document. Freed and taken again it costs more than the parsing of a
+// small call, so each thread keeps one.
+class SparePage {
+ public:
+  ~SparePage() { std::free(page_); }
+  void* take(std::size_t size) {
+    if (!page_ || ::malloc_usable_size(page_) < size || size < kLeast) return std::malloc(size);
+    return std::exchange(page_, nullptr);
+  }
+  void give(void* page) {
+    const std::size_t size = page ? ::malloc_usable_size(page) : 0;
+    if (!page_ && size >= kLeast && size <= kMost)
+      page_ = page;
+    else
+      std::free(page);
+  }
+
+ private:
+  static constexpr std::size_t kLeast = 16 << 10;
+  static constexpr std::size_t kMost = 64 << 10;
+  void* page_ = nullptr;
+};
+
+thread_local SparePage spare_page;
+
+const bool kPagesAreKept = [] {
+  pugi::set_memory_management_functions([](std::size_t size) { return spare_page.take(size); },
+                                        [](void* page) { spare_page.give(page); });
+  return true;
+}();
 
 using base::Code;
 using base::Error;
