@@ -68,8 +68,8 @@ base::Result<Identity> identify_local(const exaconf::Config& config, std::uint32
   return identify(config, *name, "local");
 }
 
-bool permitted(const Identity& who, const std::vector<std::string_view>& users,
-               const std::vector<std::string_view>& groups) {
+bool permitted(const Identity& who, std::span<const std::string_view> users,
+               std::span<const std::string_view> groups) {
   return std::find(users.begin(), users.end(), who.user) != users.end() ||
          std::any_of(groups.begin(), groups.end(), [&](std::string_view group) { return who.in(group); });
 }

@@ -1,7 +1,10 @@
 // Identity: who calls, as found out by a login or by the kernel. Thread-safety: a plain value.
 #pragma once
 
+#include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "exaconf/config.h"
@@ -16,6 +19,8 @@ struct Identity {
   bool in(std::string_view group) const;
 };
 
+using IdentityPtr = std::shared_ptr<const Identity>;
+
 // Groups of `user` in this revision. A user EXAConf does not know has none; "root" is always itself, with its
 // EXAConf groups and "root".
 Identity identify(const exaconf::Config& config, std::string_view user, std::string_view method);
@@ -26,7 +31,7 @@ base::Result<Identity> identify_local(const exaconf::Config& config, std::uint32
 
 // May `who` run a job with these permissions? `users` and `groups` are names; "_owner" is for the job's own
 // check; "_self" (user_passwd's "xmlrpc user") means everybody for himself and is checked by the job as well.
-bool permitted(const Identity& who, const std::vector<std::string_view>& users,
-               const std::vector<std::string_view>& groups);
+bool permitted(const Identity& who, std::span<const std::string_view> users,
+               std::span<const std::string_view> groups);
 
 }  // namespace confd::auth

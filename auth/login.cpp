@@ -83,6 +83,9 @@ struct Remembered {
   std::string user;
   Hash128 record;  // of the user's crypt text at that time
   base::SteadyTime ends;
+  // The outcome for one Config; most logins come many times within a revision.
+  std::uint64_t config = 0;
+  IdentityPtr identity;
 };
 
 struct Failures {
@@ -110,17 +113,19 @@ struct Login::State {
 
   Hash128 record_of(const exaconf::User& user) const { return sip_hash(key, user.passwd); }
 
-  std::optional<Identity> bearer(const exaconf::Config& config, std::string_view token) const {
-    if (token.empty()) return std::nullopt;
+  static IdentityPtr shared(Identity who) { return std::make_shared<const Identity>(std::move(who)); }
+
+  IdentityPtr bearer(const exaconf::Config& config, std::string_view token) const {
+    if (token.empty()) return nullptr;
     const std::string* cluster = config.get("Global", "AuthenticationToken");
     if (cluster != nullptr && !cluster->empty() && *cluster != "None" &&
         base::constant_time_equal(token, *cluster))
-      return identify(config, kRoot, "cluster-token");
-    if (const auto user = tokens.lookup(config, token)) return identify(config, *user, "token");
-    return std::nullopt;
+      return shared(identify(config, kRoot, "cluster-token"));
+    if (const auto user = tokens.lookup(config, token)) return shared(identify(config, *user, "token"));
+    return nullptr;
   }
 
-  std::optional<Identity> recall(const exaconf::Config& config, std::string_view authorization) {
+  IdentityPtr recall(const exaconf::Config& config, std::string_view authorization) {
     const Hash128 header = sip_hash(key, authorization);
     const base::SteadyTime now = clock.steady_now();
     std::string name;
@@ -128,21 +133,27 @@ struct Login::State {
     {
       base::MutexLock lock(mutex);
       const Remembered* entry = remembered.find(header);
-      if (entry == nullptr) return std::nullopt;
+      if (entry == nullptr) return nullptr;
       if (now >= entry->ends) {
         remembered.erase(header);
-        return std::nullopt;
+        return nullptr;
       }
+      if (entry->config == config.serial()) return entry->identity;
       name = entry->user;
       record = entry->record;
     }
+    // Another revision than at the last look: is the user still the same, and in which groups?
     const exaconf::User* user = config.user(name);
-    if (user == nullptr || !may_use_password(*user) || record_of(*user) != record) {
-      base::MutexLock lock(mutex);
+    const bool is_same = user != nullptr && may_use_password(*user) && record_of(*user) == record;
+    IdentityPtr who = is_same ? shared(identify(config, name, "basic")) : nullptr;
+    base::MutexLock lock(mutex);
+    if (!who) {
       remembered.erase(header);
-      return std::nullopt;
+    } else if (Remembered* entry = remembered.find(header)) {
+      entry->config = config.serial();
+      entry->identity = who;
     }
-    return identify(config, name, "basic");
+    return who;
   }
 
   std::chrono::milliseconds count_failure(const Hash128& what, base::SteadyTime now) REQUIRES_LOCK(mutex) {
@@ -178,11 +189,12 @@ struct Login::State {
     if (!usable) return refuse("user " + name + " has no password", given->user, address);
     if (!right) return refuse("wrong password for " + name, given->user, address);
     Outcome outcome;
-    outcome.identity = identify(config, user->name, "basic");
+    outcome.identity = shared(identify(config, user->name, "basic"));
     base::MutexLock lock(mutex);
     failures.erase(sip_hash(key, "user " + given->user));
     remembered.put(sip_hash(key, authorization),
-                   Remembered{user->name, record_of(*user), clock.steady_now() + options.remember});
+                   Remembered{user->name, record_of(*user), clock.steady_now() + options.remember,
+                              config.serial(), outcome.identity});
     return outcome;
   }
 };
@@ -194,9 +206,9 @@ Login::Login(LoginOptions options, base::Clock& clock, base::Random& random, Tok
 
 Login::~Login() = default;
 
-std::optional<Identity> Login::try_fast(const exaconf::Config& config, std::string_view authorization) {
+IdentityPtr Login::try_fast(const exaconf::Config& config, std::string_view authorization) {
   if (const auto token = after_scheme(authorization, "Bearer")) return state_->bearer(config, *token);
-  return authorization.empty() ? std::nullopt : state_->recall(config, authorization);
+  return authorization.empty() ? nullptr : state_->recall(config, authorization);
 }
 
 Login::Outcome Login::verify(const exaconf::Config& config, std::string_view authorization,

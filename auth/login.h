@@ -40,11 +40,11 @@ class Login {
   Login(LoginOptions options, base::Clock& clock, base::Random& random, TokenStore& tokens);
   ~Login();
 
-  // The identity when no crypt(3) is needed: a remembered login, a token. nullopt: ask verify().
-  std::optional<Identity> try_fast(const exaconf::Config& config, std::string_view authorization);
+  // The identity when no crypt(3) is needed: a remembered login, a token. nullptr: ask verify().
+  IdentityPtr try_fast(const exaconf::Config& config, std::string_view authorization);
 
   struct Outcome {
-    std::optional<Identity> identity;  // nothing: refused
+    IdentityPtr identity;  // nullptr: refused
     std::string
         reason;  // for the log: "wrong password for alice", "no credentials", ...; never a password or token
     std::chrono::milliseconds delay{0};  // answer a refusal only after this time

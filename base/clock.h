@@ -23,6 +23,8 @@ Clock& system_clock();
 
 // 2026-11-21T23:45:49.123456Z; always UTC, microseconds.
 std::string format_utc(WallTime time);
+// The same at the end of `out`.
+void append_utc(std::string& out, WallTime time);
 // "Tue Jul  7 14:14:07 2020", local time, as ctime(3) without its newline.
 std::string format_ctime(WallTime time);
 

@@ -4,6 +4,7 @@
 #include <boost/json/basic_parser_impl.hpp>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 
 #include "base/python_literal.h"
 #include "base/struct_builder.h"
@@ -136,7 +137,21 @@ constexpr std::array<bool, 256> kPlain = [] {
   return table;
 }();
 
+// Eight bytes at a time: has any of them a high bit, a control character, a quote or a backslash?
+bool eight_plain(const char* bytes) {
+  constexpr std::uint64_t kOnes = 0x0101010101010101u;
+  constexpr std::uint64_t kHigh = 0x8080808080808080u;
+  std::uint64_t word = 0;
+  std::memcpy(&word, bytes, sizeof word);
+  const std::uint64_t quote = word ^ (kOnes * '"');
+  const std::uint64_t backslash = word ^ (kOnes * '\\');
+  const std::uint64_t odd =
+      word | (word - kOnes * 0x20) | ((quote - kOnes) & ~quote) | ((backslash - kOnes) & ~backslash);
+  return (odd & kHigh) == 0;
+}
+
 std::size_t plain_end(std::string_view text, std::size_t at) {
+  while (at + 8 <= text.size() && eight_plain(text.data() + at)) at += 8;
   while (at < text.size() && kPlain[static_cast<unsigned char>(text[at])]) ++at;
   return at;
 }
@@ -144,9 +159,9 @@ std::size_t plain_end(std::string_view text, std::size_t at) {
 void append_string(std::string& out, std::string_view text) {
   std::size_t at = plain_end(text, 0);
   if (at == text.size()) {  // nearly always; each job of a client is rendered for the record of jobs
-    const std::size_t start = out.size();
-    out.resize(start + text.size() + 2, '"');
-    text.copy(out.data() + start + 1, text.size());
+    out += '"';
+    out += text;
+    out += '"';
     return;
   }
   out += '"';
@@ -220,6 +235,19 @@ void append_scalar(std::string& out, const Value& value) {
   }
 }
 
+void append_compact(std::string& out, const Value& value);
+
+void append_compact(std::string& out, const Struct& value) {
+  char separator = '{';
+  for (const auto& [name, member] : value) {
+    out += std::exchange(separator, ',');
+    append_string(out, name);
+    out += ':';
+    append_compact(out, member);
+  }
+  out += separator == '{' ? "{}" : "}";
+}
+
 void append_compact(std::string& out, const Value& value) {
   if (value.is_array()) {
     char separator = '[';
@@ -229,14 +257,7 @@ void append_compact(std::string& out, const Value& value) {
     }
     out += separator == '[' ? "[]" : "]";
   } else if (value.is_struct()) {
-    char separator = '{';
-    for (const auto& [name, member] : value.as_struct()) {
-      out += std::exchange(separator, ',');
-      append_string(out, name);
-      out += ':';
-      append_compact(out, member);
-    }
-    out += separator == '{' ? "{}" : "}";
+    append_compact(out, value.as_struct());
   } else {
     append_scalar(out, value);
   }
@@ -297,6 +318,10 @@ std::string render_json(const Value& value) {
 }
 
 void append_json(std::string& out, const Value& value) {
+  append_compact(out, value);
+}
+
+void append_json(std::string& out, const Struct& value) {
   append_compact(out, value);
 }
 

@@ -25,6 +25,7 @@ Result<Value> parse_json(std::string_view text, const JsonLimits& limits = {});
 std::string render_json(const Value& value);
 // The same at the end of `out`.
 void append_json(std::string& out, const Value& value);
+void append_json(std::string& out, const Struct& value);
 void append_json(std::string& out, std::string_view text);
 // Like Python's json.dumps(x, indent=2): empty containers stay `[]` and `{}`.
 std::string render_json_indented(const Value& value);

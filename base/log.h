@@ -4,7 +4,9 @@
 // Levels by consequence: err = we failed; warn = the caller failed; notice = the state of the service
 // changed; info = ordinary work; debug = for whoever looks for a fault. A line reads
 // `2026-11-22T00:05:12.123456Z INFO  text`, UTC; log_collect reads the same form. Line breaks in the text
-// become blanks, so that one event stays one line. Callers never pass secrets. Thread-safety: any thread.
+// become blanks, so that one event stays one line. Callers never pass secrets. Lines at info and debug reach
+// the file within a tenth of a second (a kill loses them until then), others at once. Thread-safety: any
+// thread.
 #pragma once
 
 #include <atomic>

@@ -92,11 +92,13 @@ void answer_message(const Value& message, bool jobs_as_methods, const Struct& re
   call->method = method->as_string();
   call->caller = std::move(caller);
   call->request = request;
-  call->on_answer = [done](const RpcCall& self, Value* value, const RpcFault* fault) {
-    if (value)
-      done({std::move(*value), false, with_note(self)});
+  call->on_answer = [done](const RpcCall& self, const RpcCall::Answer& answer) {
+    if (auto* const* value = std::get_if<Value*>(&answer))
+      done({std::move(**value), false, with_note(self)});
+    else if (const auto* record = std::get_if<const scheduler::JobRecord*>(&answer))
+      done({scheduler::envelope(**record), false, with_note(self)});
     else
-      done({error_of(*fault), true, self.method + " fault"});
+      done({error_of(*std::get<const RpcFault*>(answer)), true, self.method + " fault"});
   };
   if (jobs_as_methods && !find_rpc_method(call->method) && jobs::find_job(call->method)) {
     const Value* params = message.find("params");

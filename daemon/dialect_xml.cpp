@@ -8,7 +8,10 @@ using base::Value;
 namespace {
 
 rpc::HttpResponse xml_response(std::string body) {
-  return {200, {{"Content-Type", "text/xml; charset=utf-8"}}, std::move(body)};
+  rpc::HttpResponse response;
+  response.headers.emplace_back("Content-Type", "text/xml; charset=utf-8");
+  response.body = std::move(body);
+  return response;
 }
 
 }  // namespace
@@ -35,11 +38,16 @@ void answer_xml(const rpc::HttpRequest& request, std::shared_ptr<const auth::Ide
   call->arguments = std::move(parsed->params);
   call->caller = std::move(caller);
   call->request = request_summary(request);
-  call->on_answer = [done = std::move(done)](const RpcCall& self, Value* value, const RpcFault* fault) {
-    if (value)
-      done(xml_response(rpc::render_response(*value)), with_note(self));
+  call->on_answer = [done = std::move(done)](const RpcCall& self, const RpcCall::Answer& answer) {
+    if (auto* const* value = std::get_if<Value*>(&answer))
+      done(xml_response(rpc::render_response(**value)), with_note(self));
+    else if (const auto* record = std::get_if<const scheduler::JobRecord*>(&answer))
+      done(xml_response(rpc::render_struct_response(
+               [record](const rpc::PutMember& put) { scheduler::for_each_in_envelope(**record, put); })),
+           with_note(self));
     else
-      done(xml_response(rpc::render_fault({1, fault->text})), self.method + " fault");
+      done(xml_response(rpc::render_fault({1, std::get<const RpcFault*>(answer)->text})),
+           self.method + " fault");
   };
   dispatch(call, services);
 }

@@ -41,7 +41,7 @@ void LoginGate::identify(const rpc::HttpRequest& head, std::function<void(LoginR
   const std::string* authorization = head.header("Authorization");
   if (!authorization) return done({nullptr, false, "no credentials"});
   if (auto identity = login_.try_fast(*config_(), *authorization))
-    return done({std::make_shared<const auth::Identity>(std::move(*identity)), false, {}});
+    return done({std::move(identity), false, {}});
   {
     MutexLock lock(mutex_);
     std::size_t& mine = waiting_by_address_[head.remote_address];
@@ -81,7 +81,7 @@ void LoginGate::run() {
     lock.unlock();
     auth::Login::Outcome outcome = login_.verify(*config_(), task.authorization, task.address);
     if (outcome.identity) {
-      task.done({std::make_shared<const auth::Identity>(std::move(*outcome.identity)), false, {}});
+      task.done({std::move(outcome.identity), false, {}});
       task.done = nullptr;
       lock.lock();
     } else {

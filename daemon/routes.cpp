@@ -134,8 +134,9 @@ void Routes::log_request(const HttpRequest& request, const Arrival& arrival, uns
 
 void Routes::finish(const HttpRequest& request, const Arrival& arrival, const rpc::Responder& responder,
                     HttpResponse response, const std::string& note) {
-  log_request(request, arrival, response.status, note);
+  const unsigned status = response.status;
   responder.send(std::move(response));
+  log_request(request, arrival, status, note);
 }
 
 void Routes::on_request(HttpRequest request, std::shared_ptr<void> context, rpc::Responder responder) {

@@ -5,10 +5,12 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <variant>
 
 #include "auth/identity.h"
 #include "base/result.h"
 #include "base/value.h"
+#include "scheduler/record.h"
 
 namespace confd::daemon {
 
@@ -25,11 +27,14 @@ struct RpcCall {
   std::shared_ptr<const auth::Identity> caller;
   base::Struct request;  // path, method, remote, agent: for the job record
   std::string note;      // job name and id, for the request's log line
-  // Set by the dialect; exactly one of the two pointers is set.
-  std::function<void(const RpcCall&, base::Value* value, const RpcFault* fault)> on_answer;
+  // Set by the dialect, which may move the value away.
+  using Answer = std::variant<base::Value*, const scheduler::JobRecord*, const RpcFault*>;
+  std::function<void(const RpcCall&, Answer)> on_answer;
 
-  void reply(base::Value value) const { on_answer(*this, &value, nullptr); }
-  void fault(const RpcFault& what) const { on_answer(*this, nullptr, &what); }
+  void reply(base::Value value) const { on_answer(*this, &value); }
+  // With the record's envelope; its output may be large and is not copied.
+  void reply(const scheduler::JobRecord& record) const { on_answer(*this, &record); }
+  void fault(const RpcFault& what) const { on_answer(*this, &what); }
 };
 using RpcCallPtr = std::shared_ptr<RpcCall>;
 

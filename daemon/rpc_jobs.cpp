@@ -70,7 +70,7 @@ scheduler::Submission submission(const RpcCallPtr& call, std::string job, const 
       if (name != "params" && name != "dry_run" && name != "volatile")
         s.warnings.push_back("unknown option '" + name + "' beside params was ignored");
   }
-  s.caller = *call->caller;
+  s.caller = call->caller;
   s.request = std::move(call->request);
   return s;
 }
@@ -113,7 +113,7 @@ void exec(const RpcCallPtr& call, scheduler::Submission s, RpcServices& services
       [call](RecordPtr record) {
         call->note += ' ';
         call->note += record->id.text();
-        call->reply(scheduler::envelope(*record));
+        call->reply(*record);
       });
 }
 
@@ -157,8 +157,7 @@ void with_record(const RpcCallPtr& call, RpcServices& services, bool fetched,
 }
 
 void job_result(const RpcCallPtr& call, RpcServices& services) {
-  with_record(call, services, true,
-              [call](const RecordPtr& record) { call->reply(scheduler::envelope(*record)); });
+  with_record(call, services, true, [call](const RecordPtr& record) { call->reply(*record); });
 }
 
 void job_info(const RpcCallPtr& call, RpcServices& services) {
@@ -201,6 +200,9 @@ void job_wait(const RpcCallPtr& call, RpcServices& services) {
 
 void job_stop(const RpcCallPtr& call, RpcServices& services) {
   with_record(call, services, false, [call, &services](const RecordPtr& record) {
+    if (record->ended)
+      return call->reply(
+          scheduler::refusal(Code::wrong_state, "Job " + record->id.text() + " has ended already"));
     const Status stopped = services.scheduler.stop_job(record->id, call->caller->user);
     if (!stopped) return call->reply(scheduler::refusal(stopped.error().code, stopped.error().text));
     call->reply(Struct{{"result_code", 0},

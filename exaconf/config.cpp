@@ -1,6 +1,7 @@
 #include "exaconf/config.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "base/text.h"
 #include "exaconf/validator.h"
@@ -51,6 +52,12 @@ Node read_node(const Section& section, int id) {
 }
 
 }  // namespace
+
+Config::Config()
+    : serial_([] {
+        static std::atomic<std::uint64_t> last{0};
+        return ++last;
+      }()) {}
 
 base::Result<std::shared_ptr<const Config>> Config::load(std::string_view text) {
   Document::Parsed parsed = Document::parse_collecting(text);

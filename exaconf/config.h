@@ -80,8 +80,12 @@ class Config {
 
   int xmlrpc_port() const;  // [Global] XMLRPCPort, 443 when absent
 
+  // Unlike that of every other Config of this process: what was derived from a Config may be kept under it.
+  std::uint64_t serial() const { return serial_; }
+
  private:
-  Config() = default;
+  Config();
+  const std::uint64_t serial_;
   Document document_;
   std::string text_;
   std::string checksum_;

@@ -13,10 +13,7 @@ bool for_everybody(const JobDescriptor& job) {
 
 bool listed(const JobDescriptor& job, const auth::Identity& who) {
   // A user named "_self" can't be made; should a hand-edited EXAConf have one, the word still is none.
-  std::vector<std::string_view> users;
-  for (const std::string_view user : job.users)
-    if (user != kSelf) users.push_back(user);
-  return auth::permitted(who, users, {job.groups.begin(), job.groups.end()});
+  return who.user != kSelf && auth::permitted(who, job.users, job.groups);
 }
 
 std::string who_may(const JobDescriptor& job) {

@@ -112,6 +112,7 @@ base::Value masked(const base::Value& value, bool secret) {
 }  // namespace
 
 base::Struct mask_secrets(const JobDescriptor* job, const base::Struct& params) {
+  if (params.empty()) return {};
   return masked(params, job, false);
 }
 

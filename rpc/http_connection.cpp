@@ -59,7 +59,7 @@ void HttpConnection::continue_handshake() {
       set_deadline(server_->options.idle_deadline);
       client_subject_ = transport_.client_subject();
       if (transport_.has_pending()) {
-        on_readable();
+        read_on();
       } else {
         await_readable();
       }
@@ -126,6 +126,15 @@ void HttpConnection::yield() {
 }
 
 void HttpConnection::on_readable() {
+  if (!take_back()) {
+    readable_missed_ = true;
+    return;
+  }
+  read_on();
+  lend();
+}
+
+void HttpConnection::read_on() {
   reading_ = false;
   if (write_wants_read_) {
     write_wants_read_ = false;
@@ -369,6 +378,7 @@ void HttpConnection::set_deadline(std::chrono::milliseconds from_now) {
 }
 
 void HttpConnection::sweep(Time now) {
+  if (hands_.load(std::memory_order_acquire) != Hands::loop) return;  // nothing has a deadline then
   if (now >= write_deadline_) return close();
   if (phase_ == Phase::events && now >= heartbeat_at_) send_event(": keep-alive\n\n", false);
   if (now < deadline_) return;
@@ -387,11 +397,16 @@ void HttpConnection::sweep(Time now) {
 }
 
 void HttpConnection::wind_down() {
+  if (!take_back()) return;  // catch_up() sees to it
   if (phase_ == Phase::idle || phase_ == Phase::handshake || phase_ == Phase::header) close(true);
   if (phase_ == Phase::events) close(true);
 }
 
 void HttpConnection::close(bool politely) {
+  if (!take_back()) {
+    close_missed_ = true;
+    return;
+  }
   if (phase_ == Phase::closed) return;
   const auto self = shared_from_this();  // the list may hold the last reference
   phase_ = Phase::closed;

@@ -3,7 +3,8 @@
 // A phase says what the connection waits for; bytes that come early stay in `in_` until their turn, so
 // pipelined requests are answered in order. Answers and decisions of the handler arrive as messages with the
 // number of the exchange they belong to; one that comes late changes nothing.
-// Thread-safety: submit() and unread_events() from any thread, everything else on the loop's thread.
+// Thread-safety: submit(), answer_directly() and unread_events() from any thread, everything else on the
+// loop's thread while it has the connection in hand (http_connection_direct.cpp).
 #pragma once
 
 #include <atomic>
@@ -69,6 +70,8 @@ class HttpConnection final : public EventLoop::SocketEvents,
   void close(bool politely = false);
 
   void submit(Message message) EXCLUDES(mutex_);
+  // Writes the answer on the caller's thread when that can be done at once; false: submit() it.
+  bool answer_directly(std::uint64_t exchange, HttpResponse& response);
   std::atomic<std::size_t>& unread_events() { return unread_events_; }
   std::size_t event_backlog() const { return server_->options.event_backlog; }
 
@@ -92,7 +95,20 @@ class HttpConnection final : public EventLoop::SocketEvents,
     closed,
   };
 
+  // Whose the connection is.
+  enum class Hands {
+    loop,
+    lent,     // the handler works: who has the answer may take it
+    writing,  // another thread writes the answer
+    wanted,   // likewise, and the loop waits to be called
+  };
+  enum class LeftOver { nothing, output, close };  // by the thread that wrote, for the loop
+  void lend();
+  bool take_back();
+  void catch_up();
+
   // Input
+  void read_on();
   void continue_handshake();
   void await_readable();
   void await_writable();
@@ -120,6 +136,7 @@ class HttpConnection final : public EventLoop::SocketEvents,
   bool flush();
   void after_flush();
   void finish_exchange();
+  void begin_idle();
   void linger();
 
   // Events
@@ -187,6 +204,11 @@ class HttpConnection final : public EventLoop::SocketEvents,
   bool events_ended_ = false;
   std::size_t events_buffered_ = 0;  // the part of out_ that counts in unread_events_
   std::atomic<std::size_t> unread_events_{0};
+
+  std::atomic<Hands> hands_{Hands::loop};
+  LeftOver left_over_ = LeftOver::nothing;
+  bool readable_missed_ = false;  // these two: loop's thread, whoever has the connection
+  bool close_missed_ = false;
 
   std::atomic<bool> has_mail_{false};
   base::Mutex mutex_;

@@ -157,6 +157,7 @@ bool HttpConnection::flush() {
 }
 
 void HttpConnection::on_writable() {
+  if (!take_back()) return;  // never: nothing is lent while it waits to write
   writable_wait_ = false;
   if (phase_ == Phase::closed) return;
   if (phase_ == Phase::handshake) return continue_handshake();
@@ -164,7 +165,7 @@ void HttpConnection::on_writable() {
     after_flush();
     if (phase_ == Phase::idle) resume();
   }
-  if (std::exchange(read_wants_write_, false) && phase_ != Phase::closed) on_readable();
+  if (std::exchange(read_wants_write_, false) && phase_ != Phase::closed) read_on();
 }
 
 void HttpConnection::after_flush() {
@@ -193,6 +194,10 @@ void HttpConnection::finish_exchange() {
   events_ended_ = false;
   context_.reset();
   if (server_->draining && in_.empty() && !in_process_) return close(true);
+  begin_idle();
+}
+
+void HttpConnection::begin_idle() {
   phase_ = Phase::idle;
   set_deadline(server_->options.idle_deadline);
 }
@@ -263,7 +268,7 @@ void HttpConnection::end_events(const EndEvents& end) {
 }
 
 void HttpConnection::submit(Message message) {
-  if (loop_->events.on_loop_thread()) {
+  if (loop_->events.on_loop_thread() && take_back()) {
     if (has_mail_.load(std::memory_order_acquire)) deliver_mail();  // what was sent before comes first
     handle(std::move(message));
     return;
@@ -291,11 +296,15 @@ void HttpConnection::deliver_mail() {
 }
 
 void HttpConnection::run_task() {
+  if (!take_back()) return;  // comes again when the connection is back
+  if (phase_ != Phase::closed) catch_up();
   if (has_mail_.load(std::memory_order_acquire)) deliver_mail();
   if (phase_ != Phase::closed && std::exchange(yielded_, false)) {
     if (!in_.empty()) process({});
-    if (phase_ != Phase::closed && !yielded_ && !reading_) on_readable();
+    if (phase_ != Phase::closed && !yielded_ && !reading_) read_on();
   }
+  if (phase_ != Phase::closed && std::exchange(readable_missed_, false)) read_on();
+  lend();
 }
 
 void HttpConnection::handle(Message message) {

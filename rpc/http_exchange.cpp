@@ -51,7 +51,8 @@ void Responder::Exchange::decide(HeaderDecision decision) {
 }
 
 void Responder::Exchange::send(HttpResponse response) {
-  if (!answered_.exchange(true)) connection_->submit({number_, std::move(response)});
+  if (answered_.exchange(true) || connection_->answer_directly(number_, response)) return;
+  connection_->submit({number_, std::move(response)});
 }
 
 std::shared_ptr<EventStream> Responder::Exchange::begin_events(std::function<void()> on_closed) {

@@ -2,6 +2,7 @@
 // Thread-safety: `events` as EventLoop says, all else on the loop's thread.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,6 +25,7 @@ struct HttpLoop {
   DateText date;
   bool closing = false;  // no new connection
   EventLoop events;
+  std::atomic<std::size_t> lent{0};  // connections another thread may take (any thread)
   std::vector<std::shared_ptr<HttpConnection>> connections;  // open ones
 };
 

@@ -197,6 +197,7 @@ HttpServerCounters HttpServer::counters() const {
   counters.connections = state.connections;
   counters.accepted = state.accepted;
   counters.requests = state.requests;
+  counters.direct_answers = state.direct_answers;
   counters.buffered_bytes = state.buffered_bytes;
   counters.handshake_failures = state.handshake_failures;
   counters.refused_connections = state.refused_connections;

@@ -106,6 +106,7 @@ struct HttpServerCounters {
   std::uint64_t connections = 0;  // open now
   std::uint64_t accepted = 0;     // since start
   std::uint64_t requests = 0;
+  std::uint64_t direct_answers = 0;  // written by the thread that had them
   std::uint64_t buffered_bytes = 0;  // bodies held now
   std::uint64_t handshake_failures = 0;
   std::uint64_t refused_connections = 0;  // over a connection limit, or no descriptor left

@@ -24,6 +24,7 @@ struct HttpServerState {
   std::atomic<std::uint64_t> connections{0};
   std::atomic<std::uint64_t> accepted{0};
   std::atomic<std::uint64_t> requests{0};
+  std::atomic<std::uint64_t> direct_answers{0};
   std::atomic<std::uint64_t> buffered_bytes{0};
   std::atomic<std::uint64_t> handshake_failures{0};
   std::atomic<std::uint64_t> refused_connections{0};

@@ -6,6 +6,7 @@
 // text). ex:nil, i1..i8, and values without a type tag are read. Thread-safety: pure functions.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -34,6 +35,9 @@ base::Result<MethodCall> parse_call(std::string_view xml, const XmlRpcLimits& li
 
 // Integers outside 32 bit go as <i8>; nil as <nil/>; characters XML 1.0 cannot hold become U+FFFD.
 std::string render_response(const base::Value& value);
+// A struct that does not exist as such: `fill` hands its members over one by one, none is copied.
+using PutMember = std::function<void(std::string_view name, const base::Value& value)>;
+std::string render_struct_response(const std::function<void(const PutMember& put)>& fill);
 std::string render_fault(const MethodFault& fault);
 
 }  // namespace confd::rpc

@@ -59,6 +59,16 @@ void append_number(std::string& out, std::int64_t number) {
   out.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
 }
 
+void append_value(std::string& out, const Value& value);
+
+void append_member(std::string& out, std::string_view name, const Value& value) {
+  out += "<member><name>";
+  append_text(out, name);
+  out += "</name>";
+  append_value(out, value);
+  out += "</member>";
+}
+
 void append_value(std::string& out, const Value& value) {
   switch (value.type()) {
     case Value::Type::null:
@@ -93,26 +103,32 @@ void append_value(std::string& out, const Value& value) {
       break;
     case Value::Type::structure:
       out += "<value><struct>";
-      for (const auto& [name, member] : value.as_struct()) {
-        out += "<member><name>";
-        append_text(out, name);
-        out += "</name>";
-        append_value(out, member);
-        out += "</member>";
-      }
+      for (const auto& [name, member] : value.as_struct()) append_member(out, name, member);
       out += "</struct></value>";
       break;
   }
 }
+
+constexpr std::string_view kResponseStart = "<?xml version='1.0'?>\n<methodResponse><params><param>";
+constexpr std::string_view kResponseEnd = "</param></params></methodResponse>\n";
 
 }  // namespace
 
 std::string render_response(const Value& value) {
   std::string out;
   out.reserve(1024);
-  out += "<?xml version='1.0'?>\n<methodResponse><params><param>";
+  out += kResponseStart;
   append_value(out, value);
-  out += "</param></params></methodResponse>\n";
+  out += kResponseEnd;
+  return out;
+}
+
+std::string render_struct_response(const std::function<void(const PutMember& put)>& fill) {
+  std::string out;
+  out.reserve(1024);
+  out.append(kResponseStart).append("<value><struct>");
+  fill([&out](std::string_view name, const Value& value) { append_member(out, name, value); });
+  out.append("</struct></value>").append(kResponseEnd);
   return out;
 }
 

@@ -40,7 +40,7 @@ void Scheduler::run_job(const JobPtr& job) {
 }
 
 void Scheduler::execute(const JobPtr& job) {
-  jobs::JobContext context(job->params, job->caller, store_.current(), services_, job->stop.get_token(),
+  jobs::JobContext context(job->params, *job->caller, store_.current(), services_, job->stop.get_token(),
                            job->record.dry_run);
   context.on_progress = [&](const std::string& text, std::optional<int> percent) {
     MutexLock lock(mutex_);
@@ -193,7 +193,7 @@ Status Scheduler::record_end(const JobPtr& job) {
 }
 
 // Lets its locks go and tells those who wait. REQUIRES: record_end(); nobody writes the record any more.
-void Scheduler::release(const JobPtr& job) {
+void Scheduler::release(const JobPtr& job, bool is_on_file) {
   const RecordPtr record(job, &job->record);
   std::vector<JobPtr> starting;
   std::vector<Job::Waiter> waiters;
@@ -201,12 +201,9 @@ void Scheduler::release(const JobPtr& job) {
   {
     MutexLock lock(mutex_);
     live_.erase(record->id);
-    recent_.emplace(record->id, record);
-    recent_order_.push_back(record->id);
-    if (recent_order_.size() > options_.recent_jobs) {
-      recent_.erase(recent_order_.front());
-      recent_order_.pop_front();
-    }
+    // A read job whose caller gets the result in this moment is hardly ever asked for again; then its file
+    // does.
+    if (is_journaled(*job) || !is_on_file) keep(record);
     ++ended_;
     ++telling_;
     waiters.swap(job->waiters);
@@ -231,9 +228,17 @@ void Scheduler::release(const JobPtr& job) {
   start_planned(std::move(starting));
 }
 
+void Scheduler::keep(const RecordPtr& record) {
+  recent_.emplace(record->id, record);
+  recent_order_.push_back(record->id);
+  if (recent_order_.size() <= options_.recent_jobs) return;
+  recent_.erase(recent_order_.front());
+  recent_order_.pop_front();
+}
+
 void Scheduler::end(const JobPtr& job) {
-  (void)record_end(job).ok();  // the record and the log say so
-  release(job);
+  const Status recorded = record_end(job);  // the record and the log say when it failed
+  release(job, recorded.ok() && !job->record.is_volatile);
 }
 
 }  // namespace confd::scheduler

@@ -21,7 +21,7 @@ struct Scheduler::Job {
   };
 
   const jobs::JobDescriptor* descriptor = nullptr;
-  auth::Identity caller;
+  auth::IdentityPtr caller;
   base::Struct params;  // checked, unmasked
   std::vector<jobs::Lock> locks;
   JobRecord record;

@@ -222,7 +222,8 @@ Status JobFiles::append_read(const JobRecord& record) {
     MutexLock lock(mutex_);
     segment = reads_;
   }
-  std::string line;
+  thread_local std::string line;  // keeps its memory
+  line.clear();
   // After a write that failed a half line may stand there: it must not swallow this one.
   if (segment->torn.load(std::memory_order_relaxed) && segment->torn.exchange(false)) line += '\n';
   line += kLineStart;

@@ -1,5 +1,7 @@
 #include "scheduler/record.h"
 
+#include <algorithm>
+#include <charconv>
 #include <ctime>
 
 #include "base/json.h"
@@ -75,6 +77,7 @@ class ValueSink {
   void member(std::string_view name, const T& value) {
     open_.back().append(std::string(name), Value(value));
   }
+  void time(std::string_view name, WallTime time) { member(name, base::format_utc(time)); }
   template <class Fill>
   void structure(std::string_view name, Fill fill) {
     open_.emplace_back();
@@ -118,16 +121,22 @@ class JsonSink {
   void member(std::string_view name, int number) { member(name, static_cast<std::int64_t>(number)); }
   void member(std::string_view name, std::int64_t number) {
     key(name);
-    out_ += std::to_string(number);
+    char digits[24];
+    out_.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
   }
   void member(std::string_view name, const Value& value) {
     key(name);
     base::append_json(out_, value);
   }
   void member(std::string_view name, const Struct& value) {
-    structure(name, [&] {
-      for (const auto& [inner, of_it] : value) member(inner, of_it);
-    });
+    key(name);
+    base::append_json(out_, value);
+  }
+  void time(std::string_view name, WallTime time) {
+    key(name);
+    out_ += '"';
+    base::append_utc(out_, time);
+    out_ += '"';
   }
   template <class Fill>
   void structure(std::string_view name, Fill fill) {
@@ -164,10 +173,17 @@ class JsonSink {
     if (!first_) out_ += ',';
     first_ = false;
   }
+  // Names of items are ours: short, and nothing in them needs an escape.
   void key(std::string_view name) {
-    separate();
-    base::append_json(out_, name);
-    out_ += ':';
+    char text[40];
+    char* at = text;
+    if (!first_) *at++ = ',';
+    first_ = false;
+    *at++ = '"';
+    at = std::copy_n(name.data(), std::min(name.size(), sizeof text - 4), at);
+    *at++ = '"';
+    *at++ = ':';
+    out_.append(text, at);
   }
   void open(char bracket) {
     out_ += bracket;
@@ -241,7 +257,7 @@ void describe(const JobRecord& r, Sink& sink) {
   sink.member("stage", stage_name(r.stage));
   sink.structure("times", [&] {
     for (std::size_t i = 0; i < kStages; ++i)
-      if (r.times[i] != WallTime()) sink.member(kStageNames[i], base::format_utc(r.times[i]));
+      if (r.times[i] != WallTime()) sink.time(kStageNames[i], r.times[i]);
   });
   sink.structure("scheduling", [&] {
     sink.texts("locks", r.locks);
@@ -256,8 +272,8 @@ void describe(const JobRecord& r, Sink& sink) {
     sink.member("command", command.name);
     sink.member("node", command.node);
     sink.member("arguments", command.arguments);
-    sink.member("started", base::format_utc(command.started));
-    sink.member("ended", base::format_utc(command.ended));
+    sink.time("started", command.started);
+    sink.time("ended", command.ended);
     sink.member("result_code", command.exit);
     sink.member("output", command.output);
   });
@@ -279,6 +295,15 @@ Value envelope(const JobRecord& record) {
   ValueSink sink;
   describe_envelope(record, sink);
   return sink.take();
+}
+
+void for_each_in_envelope(const JobRecord& record,
+                          const std::function<void(std::string_view name, const Value& value)>& each) {
+  struct Sink {
+    const std::function<void(std::string_view, const Value&)>& each;
+    void member(std::string_view name, const Value& value) { each(name, value); }
+  } sink{each};
+  describe_envelope(record, sink);
 }
 
 Value refusal(Code code, std::string text) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -70,6 +71,9 @@ struct JobRecord {
 
 // The result envelope of spec/rpc.md §5; code 5 (NotFinished) while there is no result.
 base::Value envelope(const JobRecord& record);
+// The same without the copy of the output: `each` gets the members in order; a value lives until it returns.
+void for_each_in_envelope(const JobRecord& record,
+                          const std::function<void(std::string_view name, const base::Value& value)>& each);
 // An envelope for a call that made no job.
 base::Value refusal(base::Code code, std::string text);
 

@@ -97,8 +97,8 @@ void Scheduler::submit(Submission submission, std::function<void(Result<JobId>)>
   record.id = {services_.nodes.own_node(), *number};
   record.job = submission.job;
   record.kind = descriptor->kind;
-  record.user = job->caller.user;
-  record.login = job->caller.method;
+  record.user = job->caller->user;
+  record.login = job->caller->method;
   record.dry_run = submission.dry_run;
   record.is_volatile = submission.is_volatile && descriptor->kind == jobs::JobKind::read;
   record.request = std::move(submission.request);
@@ -111,7 +111,7 @@ void Scheduler::submit(Submission submission, std::function<void(Result<JobId>)>
     return decline(job, Code::bad_parameter,
                    "volatile is for read jobs only, and " + record.job + " changes something: leave it out",
                    std::move(accepted));
-  if (Status allowed = jobs::check_permission(*descriptor, job->caller, given); !allowed)
+  if (Status allowed = jobs::check_permission(*descriptor, *job->caller, given); !allowed)
     return decline(job, allowed.error().code, allowed.error().text, std::move(accepted));
   auto checked = jobs::check_params(*descriptor, submission.params);
   if (!checked) return decline(job, checked.error().code, checked.error().text, std::move(accepted));
@@ -195,7 +195,8 @@ void Scheduler::decline(const JobPtr& job, Code code, std::string text,
       job->record.text = std::move(text);
     }
     reach(job, Stage::finished, true);
-    if (Status recorded = record_end(job); !recorded) {
+    const Status recorded = record_end(job);
+    if (!recorded) {
       // No id that is on no record.
       job->ended = nullptr;
       accepted(
@@ -203,7 +204,7 @@ void Scheduler::decline(const JobPtr& job, Code code, std::string text,
     } else {
       accepted(job->record.id);
     }
-    release(job);
+    release(job, recorded.ok());
   });
 }
 

@@ -51,7 +51,7 @@ struct Submission {
   base::Value params;  // a struct, or null
   bool dry_run = false;
   bool is_volatile = false;  // no record on disk; read jobs only
-  auth::Identity caller;
+  auth::IdentityPtr caller;
   base::Struct request;               // for the record
   std::vector<std::string> warnings;  // for the record
 };
@@ -128,7 +128,8 @@ class Scheduler {
   void settle(Job& job) REQUIRES_LOCK(mutex_);
   void fail(const JobPtr& job, base::Code code, std::string text) EXCLUDES(mutex_);
   base::Status record_end(const JobPtr& job) EXCLUDES(mutex_);
-  void release(const JobPtr& job) EXCLUDES(mutex_);
+  void release(const JobPtr& job, bool is_on_file) EXCLUDES(mutex_);
+  void keep(const RecordPtr& record) REQUIRES_LOCK(mutex_);
   void end(const JobPtr& job) EXCLUDES(mutex_);
   void refuse_unrecorded(const JobPtr& job, const base::Error& problem) EXCLUDES(mutex_);
   void decline(const JobPtr& job, base::Code code, std::string text,

@@ -188,8 +188,8 @@ Scheduler::JobPtr Scheduler::revive(const JobRecord& record) {
   if (!config->user(record.user) && record.user != "root") return nullptr;
   auto job = std::make_shared<Job>();
   job->descriptor = descriptor;
-  job->caller = auth::identify(*config, record.user, record.login);
-  if (!jobs::check_permission(*descriptor, job->caller, record.params)) return nullptr;
+  job->caller = std::make_shared<const auth::Identity>(auth::identify(*config, record.user, record.login));
+  if (!jobs::check_permission(*descriptor, *job->caller, record.params)) return nullptr;
   auto checked = jobs::check_params(*descriptor, record.params);
   if (!checked) return nullptr;
   job->params = std::move(checked->params);

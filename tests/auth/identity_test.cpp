@@ -59,11 +59,12 @@ TEST_CASE("An OS user without a name is refused") {
 
 TEST_CASE("permitted wants the name or one of the groups") {
   const Identity alice = identify(*test::small_config(), "alice", "basic");
-  CHECK(permitted(alice, {"alice"}, {}));
-  CHECK(permitted(alice, {"root"}, {"exadbadm", "reporting"}));
-  CHECK_FALSE(permitted(alice, {"root"}, {"exadbadm"}));
-  CHECK_FALSE(permitted(alice, {}, {}));
-  CHECK_FALSE(permitted(alice, {"exaadm"}, {"alice"}));
+  using Names = std::vector<std::string_view>;
+  CHECK(permitted(alice, Names{"alice"}, Names{}));
+  CHECK(permitted(alice, Names{"root"}, Names{"exadbadm", "reporting"}));
+  CHECK_FALSE(permitted(alice, Names{"root"}, Names{"exadbadm"}));
+  CHECK_FALSE(permitted(alice, Names{}, Names{}));
+  CHECK_FALSE(permitted(alice, Names{"exaadm"}, Names{"alice"}));
 }
 
 }  // namespace confd::auth

@@ -53,7 +53,7 @@ class Load {
  public:
   Load(scheduler::Scheduler& scheduler, bool modify, int jobs)
       : scheduler_(scheduler), modify_(modify), jobs_(jobs), latencies_(static_cast<std::size_t>(jobs)) {
-    caller_ = auth::identify(*scheduler.config(), "root", "basic");
+    caller_ = std::make_shared<const auth::Identity>(auth::identify(*scheduler.config(), "root", "basic"));
   }
 
   void run(int outstanding) {
@@ -96,7 +96,7 @@ class Load {
   scheduler::Scheduler& scheduler_;
   const bool modify_;
   const int jobs_;
-  auth::Identity caller_;
+  auth::IdentityPtr caller_;
   std::vector<double> latencies_;
   std::atomic<int> started_{0};
   std::atomic<int> failed_{0};
@@ -140,7 +140,8 @@ int main(int argc, char** argv) {
   scheduler::Scheduler& scheduler = **opened;
 
   if (mode == "modify") {
-    const auto caller = auth::identify(*scheduler.config(), "root", "basic");
+    const auto caller =
+        std::make_shared<const auth::Identity>(auth::identify(*scheduler.config(), "root", "basic"));
     for (int i = 0; i < 64; ++i) {
       scheduler::Submission submission;
       submission.job = "user_create";

@@ -106,7 +106,7 @@ class Life {
     scheduler::Submission submission;
     submission.job = job;
     submission.params = json(params);
-    submission.caller = caller(*scheduler->config(), user);
+    submission.caller = std::make_shared<const auth::Identity>(caller(*scheduler->config(), user));
     return submission;
   }
 
