@@ -24,6 +24,7 @@ Scheduler::~Scheduler() {
   drain(std::chrono::milliseconds(0));
   // What these still have in hand ends before the things it uses: workers, then the publisher, then the
   // journal, then the files.
+  read_workers_.reset();
   workers_.reset();
   publisher_.reset();
   readers_.reset();
@@ -288,7 +289,10 @@ std::vector<Scheduler::JobPtr> Scheduler::plan_now() {
 }
 
 void Scheduler::start_planned(std::vector<JobPtr> starting) {
-  for (JobPtr& job : starting) workers_->post([this, job = std::move(job)] { run_job(job); });
+  for (JobPtr& job : starting) {
+    WorkerPool& pool = job->record.kind == jobs::JobKind::read ? *read_workers_ : *workers_;
+    pool.post([this, job = std::move(job)] { run_job(job); });
+  }
 }
 
 // A job as others may see it: what is not on record yet has not happened.

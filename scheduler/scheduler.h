@@ -180,6 +180,7 @@ class Scheduler {
   std::unique_ptr<WorkerPool> readers_;     // looks single jobs up in files
   std::unique_ptr<WorkerPool> historians_;  // reads many files
   std::unique_ptr<WorkerPool> workers_;
+  std::unique_ptr<WorkerPool> read_workers_;
   std::thread time_keeper_;
   std::thread housekeeper_;
 };

@@ -86,7 +86,8 @@ Result<std::unique_ptr<Scheduler>> Scheduler::open(SchedulerOptions options, std
   s->readers_ = std::make_unique<WorkerPool>(2);
   s->historians_ = std::make_unique<WorkerPool>(1);
   // One more than may run: declined jobs are recorded there too, and must not wait for long ones.
-  s->workers_ = std::make_unique<WorkerPool>(s->options_.limits.reads + s->options_.limits.modifies + 1);
+  s->workers_ = std::make_unique<WorkerPool>(s->options_.limits.modifies + 1);
+  s->read_workers_ = std::make_unique<WorkerPool>(s->options_.limits.reads, usable_processors());
   const std::uint64_t old_segments_below = recovered->next_segment;
   if (Status done = s->recover_jobs(std::move(*recovered), exaconf_path); !done) return done.error();
   if (old_segments_below > 1) {

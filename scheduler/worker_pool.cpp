@@ -1,5 +1,8 @@
 #include "scheduler/worker_pool.h"
 
+#include <sched.h>
+
+#include <algorithm>
 #include <system_error>
 
 namespace confd::scheduler {
@@ -12,53 +15,88 @@ WorkerPool::~WorkerPool() {
     MutexLock lock(mutex_);
     stopping_ = true;
     threads.swap(threads_);
+    for (const std::unique_ptr<Bed>& bed : beds_) bed->wake.notify_one();
   }
-  wake_.notify_all();
+  stand_by_.notify_all();
   for (std::thread& thread : threads) thread.join();
 }
 
 void WorkerPool::post(std::function<void()> task) {
-  bool wake = false;
+  Bed* bed = nullptr;
   {
     MutexLock lock(mutex_);
     tasks_.push_back(std::move(task));
-    if (idle_ < tasks_.size() && threads_.size() < most_ && !stopping_) {
+    if (idle_.size() < tasks_.size() && threads_.size() < most_ && !stopping_ &&
+        (threads_.size() < at_once_ || (idle_.empty() && !standing_by_))) {
       try {
-        threads_.emplace_back([this] { run(); });
+        beds_.push_back(std::make_unique<Bed>());
+        threads_.emplace_back([this, mine = beds_.back().get()] { run(*mine); });
       } catch (const std::system_error&) {
+        beds_.pop_back();
         if (threads_.empty()) throw;  // else those there are do it, later
       }
     }
-    wake = wants_another();
+    bed = wants_another();
   }
-  if (wake) wake_.notify_one();
+  if (bed) bed->wake.notify_one();
 }
 
-bool WorkerPool::wants_another() {
-  if (waking_ || idle_ == 0 || tasks_.empty()) return false;
+WorkerPool::Bed* WorkerPool::wants_another() {
+  if (waking_ || idle_.empty() || tasks_.empty() || (working_ >= at_once_ && standing_by_)) return nullptr;
   waking_ = true;
-  return true;
+  Bed* bed = idle_.back();
+  idle_.pop_back();
+  bed->woken = true;
+  return bed;
 }
 
-void WorkerPool::run() {
+// False: go to sleep. May wait a moment as the one that stands by.
+bool WorkerPool::may_work() {
+  while (!tasks_.empty()) {
+    if (working_ < at_once_ || stopping_) return true;
+    if (standing_by_) return false;
+    standing_by_ = true;
+    const std::uint64_t before = taken_;
+    const auto until = std::chrono::steady_clock::now() + kPatience;
+    while (!stopping_ && std::chrono::steady_clock::now() < until) stand_by_.wait_until(mutex_, until);
+    standing_by_ = false;
+    if (taken_ == before && !tasks_.empty()) return true;
+  }
+  return false;
+}
+
+void WorkerPool::run(Bed& bed) {
   MutexLock lock(mutex_);
   for (;;) {
-    ++idle_;
-    while (tasks_.empty() && !stopping_) {
-      wake_.wait(mutex_);
-      waking_ = false;
+    while (!may_work()) {
+      if (stopping_ && tasks_.empty()) return;
+      bed.woken = false;
+      idle_.push_back(&bed);
+      while (!bed.woken && !stopping_) bed.wake.wait(mutex_);
+      if (bed.woken)
+        waking_ = false;
+      else
+        std::erase(idle_, &bed);
     }
-    --idle_;
-    if (tasks_.empty()) return;
     std::function<void()> task = std::move(tasks_.front());
     tasks_.pop_front();
-    const bool wake = wants_another();
+    ++taken_;
+    ++working_;
+    Bed* const next = wants_another();
     lock.unlock();
-    if (wake) wake_.notify_one();
+    if (next) next->wake.notify_one();
     task();
     task = nullptr;
     lock.lock();
+    --working_;
   }
+}
+
+std::size_t usable_processors() {
+  cpu_set_t processors;
+  if (::sched_getaffinity(0, sizeof processors, &processors) == 0)
+    return static_cast<std::size_t>(std::max(CPU_COUNT(&processors), 1));
+  return std::max(std::thread::hardware_concurrency(), 1U);
 }
 
 }  // namespace confd::scheduler
