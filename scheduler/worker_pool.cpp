@@ -26,28 +26,31 @@ void WorkerPool::post(std::function<void()> task) {
   {
     MutexLock lock(mutex_);
     tasks_.push_back(std::move(task));
-    if (idle_.size() < tasks_.size() && threads_.size() < most_ && !stopping_ &&
-        (threads_.size() < at_once_ || (idle_.empty() && !standing_by_))) {
-      try {
-        beds_.push_back(std::make_unique<Bed>());
-        threads_.emplace_back([this, mine = beds_.back().get()] { run(*mine); });
-      } catch (const std::system_error&) {
-        beds_.pop_back();
-        if (threads_.empty()) throw;  // else those there are do it, later
-      }
-    }
-    bed = wants_another();
+    bed = call_help();
   }
   if (bed) bed->wake.notify_one();
 }
 
-WorkerPool::Bed* WorkerPool::wants_another() {
-  if (waking_ || idle_.empty() || tasks_.empty() || (working_ >= at_once_ && standing_by_)) return nullptr;
-  waking_ = true;
-  Bed* bed = idle_.back();
-  idle_.pop_back();
-  bed->woken = true;
-  return bed;
+// For what is queued: wakes a thread, which the caller notifies, or makes one.
+WorkerPool::Bed* WorkerPool::call_help() {
+  if (waking_ || tasks_.empty() || (working_ >= at_once_ && standing_by_)) return nullptr;
+  if (!idle_.empty()) {
+    waking_ = true;
+    Bed* bed = idle_.back();
+    idle_.pop_back();
+    bed->woken = true;
+    return bed;
+  }
+  if (threads_.size() >= most_ || stopping_) return nullptr;
+  try {
+    beds_.push_back(std::make_unique<Bed>());
+    threads_.emplace_back([this, mine = beds_.back().get()] { run(*mine); });
+    waking_ = true;
+  } catch (const std::system_error&) {
+    beds_.pop_back();
+    if (threads_.empty()) throw;  // else those there are do it, later
+  }
+  return nullptr;
 }
 
 // False: go to sleep. May wait a moment as the one that stands by.
@@ -67,6 +70,7 @@ bool WorkerPool::may_work() {
 
 void WorkerPool::run(Bed& bed) {
   MutexLock lock(mutex_);
+  waking_ = false;
   for (;;) {
     while (!may_work()) {
       if (stopping_ && tasks_.empty()) return;
@@ -82,7 +86,7 @@ void WorkerPool::run(Bed& bed) {
     tasks_.pop_front();
     ++taken_;
     ++working_;
-    Bed* const next = wants_another();
+    Bed* const next = call_help();
     lock.unlock();
     if (next) next->wake.notify_one();
     task();

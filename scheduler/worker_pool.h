@@ -40,7 +40,7 @@ class WorkerPool {
     bool woken = false;
   };
   void run(Bed& bed);
-  Bed* wants_another() REQUIRES_LOCK(mutex_);
+  Bed* call_help() REQUIRES_LOCK(mutex_);
   bool may_work() REQUIRES_LOCK(mutex_);
 
   const std::size_t most_;
@@ -51,7 +51,7 @@ class WorkerPool {
   std::vector<std::unique_ptr<Bed>> beds_ GUARDED_BY(mutex_);  // one a thread
   std::vector<Bed*> idle_ GUARDED_BY(mutex_);                  // asleep until they are woken
   std::size_t working_ GUARDED_BY(mutex_) = 0;                 // in a task
-  bool waking_ GUARDED_BY(mutex_) = false;  // one of the idle was woken and did not run yet
+  bool waking_ GUARDED_BY(mutex_) = false;                     // one was woken or made and did not run yet
   bool standing_by_ GUARDED_BY(mutex_) = false;
   std::uint64_t taken_ GUARDED_BY(mutex_) = 0;  // tasks, since the start
   bool stopping_ GUARDED_BY(mutex_) = false;
