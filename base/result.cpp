@@ -46,6 +46,8 @@ std::string_view code_name(Code code) {
       return "InvalidConfig";
     case Code::unknown_job_id:
       return "UnknownJobId";
+    case Code::unknown_outcome:
+      return "UnknownOutcome";
   }
   return "JobError";
 }

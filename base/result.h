@@ -30,14 +30,15 @@ enum class Code {
   node_unreachable = 10,
   no_quorum = 11,
   timeout = 12,
-  stopped = 13,         // ended by job_stop
-  interrupted = 14,     // confd ended while the job ran
-  unsupported = 15,     // the request is understood but can't be done here
-  internal = 16,        // we failed
-  conflict = 17,        // somebody else changed the same thing meanwhile
-  io_error = 18,        // the operating system refused
-  invalid_config = 19,  // EXAConf would not be, or is not, valid
-  unknown_job_id = 20,  // no job with that id on record
+  stopped = 13,          // ended by job_stop
+  interrupted = 14,      // confd ended while the job ran
+  unsupported = 15,      // the request is understood but can't be done here
+  internal = 16,         // we failed
+  conflict = 17,         // somebody else changed the same thing meanwhile
+  io_error = 18,         // the operating system refused
+  invalid_config = 19,   // EXAConf would not be, or is not, valid
+  unknown_job_id = 20,   // no job with that id on record
+  unknown_outcome = 21,  // asked for, but the answer got lost: it may have happened
 };
 
 // CamelCase name as in `result_name`: OK, JobError, BadParameter, ...
