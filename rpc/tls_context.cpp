@@ -1,13 +1,12 @@
 #include "rpc/tls_context.h"
 
-#include <openssl/bio.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
 #include <utility>
-#include <vector>
+
+#include "rpc/tls_identity.h"
 
 namespace confd::rpc {
 
@@ -17,67 +16,8 @@ using base::Code;
 using base::Error;
 using base::Result;
 
-struct Free {
-  void operator()(BIO* bio) const { BIO_free(bio); }
-  void operator()(X509* certificate) const { X509_free(certificate); }
-  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-};
-template <class T>
-using Owned = std::unique_ptr<T, Free>;
-
-std::string openssl_reason() {
-  const char* reason = ERR_reason_error_string(ERR_peek_last_error());
-  ERR_clear_error();
-  return reason ? reason : "unknown reason";
-}
-
 Error refused(const std::string& part, const std::string& reason) {
   return {Code::bad_parameter, part + ": " + reason};
-}
-
-Result<std::vector<Owned<X509>>> read_certificates(const std::string& pem, const std::string& part) {
-  std::vector<Owned<X509>> certificates;
-  Owned<BIO> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-  ERR_clear_error();
-  while (X509* certificate = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)) {
-    certificates.emplace_back(certificate);
-  }
-  const unsigned long error = ERR_peek_last_error();
-  const bool at_end = ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
-  if (!at_end && error != 0) return refused(part, "unreadable certificate (" + openssl_reason() + ")");
-  ERR_clear_error();
-  if (certificates.empty()) {
-    return refused(part, "no certificate in it; expected PEM text with -----BEGIN CERTIFICATE-----");
-  }
-  return certificates;
-}
-
-base::Status use_identity(SSL_CTX* context, const TlsSettings& settings) {
-  auto chain = read_certificates(settings.certificate_chain_pem, "certificate");
-  if (!chain) return chain.error();
-  Owned<BIO> bio(
-      BIO_new_mem_buf(settings.private_key_pem.data(), static_cast<int>(settings.private_key_pem.size())));
-  // An encrypted key has nobody to ask for its passphrase here.
-  Owned<EVP_PKEY> key(PEM_read_bio_PrivateKey(
-      bio.get(), nullptr, [](char*, int, int, void*) { return -1; }, nullptr));
-  if (!key) {
-    return refused("private key",
-                   "unreadable (" + openssl_reason() + "); expected an unencrypted key in PEM text");
-  }
-  if (SSL_CTX_use_certificate(context, chain->front().get()) != 1) {
-    return refused("certificate", openssl_reason());
-  }
-  for (std::size_t i = 1; i < chain->size(); ++i) {
-    if (SSL_CTX_add1_chain_cert(context, (*chain)[i].get()) != 1) {
-      return refused("certificate chain", openssl_reason());
-    }
-  }
-  if (X509_check_private_key(chain->front().get(), key.get()) != 1) {
-    ERR_clear_error();
-    return refused("private key", "it does not belong to the certificate");
-  }
-  if (SSL_CTX_use_PrivateKey(context, key.get()) != 1) return refused("private key", openssl_reason());
-  return {};
 }
 
 base::Status use_verification(SSL_CTX* context, const TlsSettings& settings) {
@@ -92,7 +32,7 @@ base::Status use_verification(SSL_CTX* context, const TlsSettings& settings) {
   auto authorities = read_certificates(settings.authorities_pem, "CertAuth");
   if (!authorities) return authorities.error();
   X509_STORE* store = SSL_CTX_get_cert_store(context);
-  for (const Owned<X509>& authority : *authorities) {
+  for (const OpensslOwned<X509>& authority : *authorities) {
     if (X509_STORE_add_cert(store, authority.get()) != 1 ||
         SSL_CTX_add_client_CA(context, authority.get()) != 1) {
       return refused("CertAuth", openssl_reason());
@@ -122,7 +62,9 @@ Result<std::shared_ptr<SSL_CTX>> make_context(const TlsSettings& settings) {
       SSL_CTX_set_cipher_list(context.get(), "ECDHE+AESGCM:ECDHE+CHACHA20") != 1) {
     return Error{Code::internal, "TLS context: " + openssl_reason()};
   }
-  if (auto status = use_identity(context.get(), settings); !status) return status.error();
+  if (auto status = use_identity(context.get(), settings.certificate_chain_pem, settings.private_key_pem);
+      !status)
+    return status.error();
   if (auto status = use_verification(context.get(), settings); !status) return status.error();
   ERR_clear_error();
   return context;
