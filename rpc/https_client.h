@@ -55,6 +55,9 @@ class HttpsClient {
     std::chrono::steady_clock::time_point deadline;  // of the whole call
     std::stop_token stop;
     std::size_t answer_bytes = 64u << 20;  // a longer body is Code::io_error (not for streams)
+    // Send once more when a kept connection ends without a byte of an answer. false: only what had not begun
+    // to go out, for requests that must not take effect twice. Uploads are never sent twice.
+    bool resend = true;
   };
 
   HttpsClient(std::shared_ptr<const ClientTls> tls, Target target);
@@ -78,6 +81,9 @@ class HttpsClient {
   base::Result<HttpResponse> stream(const HttpRequest& request,
                                     const std::function<bool(std::string_view)>& each, const Limits& limits,
                                     std::optional<std::chrono::milliseconds> silence = std::nullopt);
+
+  // Whether any of the last call's request went out: after an error, whether the server may have acted on it.
+  bool request_sent() const;
 
   // SHA-256 fingerprint of the server's certificate, "AB:CD:..."; empty before the first call.
   std::string server_fingerprint() const;
