@@ -2,18 +2,17 @@
 
 #include <arpa/inet.h>
 #include <openssl/bio.h>
-#include <openssl/bn.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/rand.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
 #include <ctime>
 #include <memory>
 
+#include "auth/x509_parts.h"
 #include "base/text.h"
 
 namespace confd::auth {
@@ -25,32 +24,10 @@ constexpr int kSmallestRsa = 2048;
 constexpr int kLargestRsa = 8192;
 constexpr auto kLongestWebPkiLife = std::chrono::hours(24 * 398);
 
-template <auto Free>
-struct Deleter {
-  template <class T>
-  void operator()(T* pointer) const {
-    Free(pointer);
-  }
-};
-using BioPtr = std::unique_ptr<BIO, Deleter<BIO_free_all>>;
-using KeyPtr = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
-using X509Ptr = std::unique_ptr<X509, Deleter<X509_free>>;
-using NamesPtr = std::unique_ptr<GENERAL_NAMES, Deleter<GENERAL_NAMES_free>>;
-using ExtensionPtr = std::unique_ptr<X509_EXTENSION, Deleter<X509_EXTENSION_free>>;
 using Chain = std::vector<X509Ptr>;
 
 base::Error refused(std::string_view parameter, const std::string& why) {
   return {base::Code::bad_parameter, "parameter '" + std::string(parameter) + "': " + why};
-}
-
-std::string read_all(BIO* bio) {
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(bio, &data);
-  return size > 0 ? std::string(data, static_cast<std::size_t>(size)) : std::string();
-}
-
-BioPtr memory(std::string_view text) {
-  return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
 }
 
 std::string name_text(const X509_NAME* name) {
@@ -155,11 +132,6 @@ base::Status check_links(const Chain& chain) {
   }
   ERR_clear_error();
   return {};
-}
-
-std::string text_of(const ASN1_STRING* text) {
-  return std::string(reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
-                     static_cast<std::size_t>(ASN1_STRING_length(text)));
 }
 
 std::string address_text(const ASN1_OCTET_STRING* address) {
@@ -278,81 +250,28 @@ base::Result<CertificateCheck> check_certificate(std::string_view key_pem, std::
   return check;
 }
 
-namespace {
-
-// "IP:127.0.0.11,DNS:localhost" as OpenSSL's extension syntax wants it.
-std::string alternative_names(const std::vector<std::string>& names) {
-  std::vector<std::string> items;
-  for (const std::string& name : names) {
-    unsigned char buffer[16];
-    const bool address =
-        ::inet_pton(AF_INET, name.c_str(), buffer) == 1 || ::inet_pton(AF_INET6, name.c_str(), buffer) == 1;
-    items.push_back((address ? "IP:" : "DNS:") + name);
-  }
-  return base::join(items, ",");
-}
-
-bool add_extension(X509* certificate, int nid, const std::string& value) {
-  X509V3_CTX context;
-  X509V3_set_ctx_nodb(&context);
-  X509V3_set_ctx(&context, certificate, certificate, nullptr, nullptr, 0);
-  const ExtensionPtr extension(X509V3_EXT_conf_nid(nullptr, &context, nid, value.c_str()));
-  return extension && X509_add_ext(certificate, extension.get(), -1) == 1;
-}
-
-bool set_serial(X509* certificate) {
-  unsigned char bytes[16];
-  if (RAND_bytes(bytes, sizeof bytes) != 1) return false;
-  bytes[0] = static_cast<unsigned char>((bytes[0] & 0x7f) | 0x40);  // positive, and never zero
-  const std::unique_ptr<BIGNUM, Deleter<BN_free>> number(BN_bin2bn(bytes, sizeof bytes, nullptr));
-  return number && BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate)) != nullptr;
-}
-
-}  // namespace
-
 base::Result<SelfSigned> make_self_signed(const std::string& common_name,
                                           const std::vector<std::string>& names, base::WallTime now) {
-  for (const std::string& name : names)
-    if (name.empty() || name.find_first_of(",: \t\r\n") != std::string::npos) {
-      // A colon belongs into IPv6 addresses only; elsewhere it would start another kind of name.
-      unsigned char buffer[16];
-      if (::inet_pton(AF_INET6, name.c_str(), buffer) != 1)
-        return base::Error{base::Code::bad_parameter, "'" + name + "' is no name for a certificate"};
-    }
-  const auto failed = [] {
-    const char* reason = ERR_reason_error_string(ERR_peek_last_error());
-    base::Error error{base::Code::internal, std::string("making a self-signed certificate failed: ") +
-                                                (reason == nullptr ? "OpenSSL gave no reason" : reason)};
-    ERR_clear_error();
-    return error;
-  };
+  if (base::Status checked = check_names(names); !checked.ok()) return checked.error();
   const KeyPtr key(EVP_EC_gen("P-256"));
   const X509Ptr certificate(X509_new());
-  if (!key || !certificate) return failed();
   X509* cert = certificate.get();
-  constexpr long kDay = 24 * 60 * 60;
-  std::time_t when = std::chrono::system_clock::to_time_t(now);
-  X509_NAME* subject = X509_get_subject_name(cert);
-  const bool made = X509_set_version(cert, X509_VERSION_3) == 1 && set_serial(cert) &&
-                    X509_time_adj_ex(X509_getm_notBefore(cert), -1, 0, &when) != nullptr &&
-                    X509_time_adj(X509_getm_notAfter(cert), 3650 * kDay, &when) != nullptr &&
-                    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8,
-                                               reinterpret_cast<const unsigned char*>(common_name.c_str()),
-                                               -1, -1, 0) == 1 &&
-                    X509_set_issuer_name(cert, subject) == 1 && X509_set_pubkey(cert, key.get()) == 1 &&
-                    add_extension(cert, NID_basic_constraints, "critical,CA:TRUE") &&
-                    add_extension(cert, NID_key_usage, "critical,digitalSignature,keyCertSign") &&
-                    add_extension(cert, NID_ext_key_usage, "serverAuth,clientAuth") &&
-                    add_extension(cert, NID_subject_key_identifier, "hash") &&
-                    (names.empty() || add_extension(cert, NID_subject_alt_name, alternative_names(names))) &&
-                    X509_sign(cert, key.get(), EVP_sha256()) != 0;
-  if (!made) return failed();
-  const BioPtr certificate_text(BIO_new(BIO_s_mem()));
-  const BioPtr key_text(BIO_new(BIO_s_mem()));
-  if (PEM_write_bio_X509(certificate_text.get(), cert) != 1 ||
-      PEM_write_bio_PrivateKey(key_text.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr) != 1)
-    return failed();
-  return SelfSigned{read_all(certificate_text.get()), read_all(key_text.get())};
+  const bool made =
+      key && cert != nullptr && X509_set_version(cert, X509_VERSION_3) == 1 && set_serial(cert) &&
+      set_life(cert, std::chrono::system_clock::to_time_t(now), 3650) &&
+      set_common_name(X509_get_subject_name(cert), common_name) &&
+      X509_set_issuer_name(cert, X509_get_subject_name(cert)) == 1 && X509_set_pubkey(cert, key.get()) == 1 &&
+      add_extension(cert, cert, NID_basic_constraints, "critical,CA:TRUE") &&
+      add_extension(cert, cert, NID_key_usage, "critical,digitalSignature,keyCertSign") &&
+      add_extension(cert, cert, NID_ext_key_usage, "serverAuth,clientAuth") &&
+      add_extension(cert, cert, NID_subject_key_identifier, "hash") &&
+      (names.empty() || add_extension(cert, cert, NID_subject_alt_name, alternative_names(names))) &&
+      X509_sign(cert, key.get(), EVP_sha256()) != 0;
+  SelfSigned pair;
+  if (made) pair = {certificate_pem(cert), key_pem(key.get())};
+  if (pair.certificate_pem.empty() || pair.key_pem.empty())
+    return openssl_failure("making a self-signed certificate");
+  return pair;
 }
 
 }  // namespace confd::auth
