@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "cluster/node_control.h"
 #include "cluster/node_report.h"
+#include "daemon/cluster_identity.h"
 #include "daemon/events.h"
 #include "daemon/listener_certificate.h"
 #include "daemon/login_gate.h"
@@ -190,6 +191,8 @@ Status App::Parts::build() {
   store = std::move(*opened);
   const auto node = own_node(options, *store->current());
   if (!node) return node.error();
+  if (auto identity = ensure_cluster_identity(files, root, *store->current(), *node, clock.now()); !identity)
+    return identity.error();
 
   auto opened_tokens = auth::TokenStore::open(files, root.tokens(), clock, random, settings.token_lifetime);
   if (!opened_tokens) return opened_tokens.error();

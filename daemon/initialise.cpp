@@ -10,6 +10,7 @@
 #include "auth/certificate.h"
 #include "auth/password.h"
 #include "base/text.h"
+#include "daemon/cluster_identity.h"
 #include "daemon/root.h"
 #include "exaconf/config.h"
 #include "exaconf/initial.h"
@@ -240,15 +241,18 @@ Status initialise(const Options& options, base::FileSystem& files, base::Clock& 
   if (new_password)
     if (Status done = base::replace_file(files, root.admin_password(), password->clear + "\n", 0600); !done)
       return done;
+  const auto& node = (*config)->nodes().begin()->second;
+  if (auto identity = ensure_cluster_identity(files, root, **config, node.id, clock.now()); !identity)
+    return identity.error();
   if (Status done = base::replace_file(files, root.exaconf(), (*config)->text(), 0600); !done) return done;
 
-  const auto& node = (*config)->nodes().begin()->second;
   out << "Made node " << node.id << " (" << node.name << ", " << node.private_ip << ") in "
       << root.directory() << "\n"
       << "  EXAConf      " << root.exaconf() << ", revision " << (*config)->revision() << "\n"
       << "  certificate  "
       << (self_signed ? "self-signed, in " + root.tls_directory() : place_of(**config, root, kCertificate))
-      << "\n";
+      << "\n"
+      << "  cluster      authority and this node's certificate in " << root.cluster_directory() << "\n";
   if (new_password) out << "  user admin   password in " << root.admin_password() << "\n";
   out << "Start it:      confd --root " << root.directory() << "\n";
   return {};

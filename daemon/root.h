@@ -17,6 +17,12 @@ class Root {
   std::string settings() const { return directory_ + "/etc/confd.yaml"; }
   std::string admin_password() const { return directory_ + "/etc/admin.password"; }
   std::string tls_directory() const { return directory_ + "/etc/ssl"; }
+  std::string cluster_directory() const { return directory_ + "/etc/cluster"; }
+  std::string cluster_authority() const { return directory_ + "/etc/cluster/ca.crt"; }
+  std::string cluster_authority_key() const { return directory_ + "/etc/cluster/ca.key"; }
+  std::string node_certificate() const { return directory_ + "/etc/cluster/node.crt"; }
+  std::string node_key() const { return directory_ + "/etc/cluster/node.key"; }
+  std::string join_tokens() const { return directory_ + "/etc/cluster/tokens"; }
   std::string jobs() const { return directory_ + "/spool/jobs"; }
   std::string tokens() const { return directory_ + "/spool/tokens.json"; }
   std::string storage() const { return directory_ + "/data/storage"; }
