@@ -32,18 +32,40 @@ void Publisher::publish(PublishRequest request) {
   wake_.notify_one();
 }
 
+void Publisher::adopt(exaconf::ConfigPtr agreed, std::function<void(Status)> done) {
+  {
+    MutexLock lock(mutex_);
+    adoptions_.push_back({std::move(agreed), std::move(done)});
+  }
+  wake_.notify_one();
+}
+
+void Publisher::take_up(exaconf::ConfigPtr agreed, const std::function<void(Status)>& done) {
+  const exaconf::ConfigPtr before = store_.current();
+  Status status;
+  if (agreed->text() != before->text()) status = store_.adopt(agreed);
+  // Numbers this node gave out itself and the cluster did not take are not given to another text here.
+  next_revision_ = std::max(next_revision_, agreed->revision() + 1);
+  done(status);
+  if (status && agreed->text() != before->text() && hooks_.on_revision) hooks_.on_revision(agreed);
+}
+
 void Publisher::run() {
   auto next_look = std::chrono::steady_clock::now() + hooks_.look_every;
   for (;;) {
     std::vector<PublishRequest> batch;
+    std::vector<Adoption> adoptions;
     bool stopping = false;
     {
       MutexLock lock(mutex_);
-      while (waiting_.empty() && !stopping_ && std::chrono::steady_clock::now() < next_look)
+      while (waiting_.empty() && adoptions_.empty() && !stopping_ &&
+             std::chrono::steady_clock::now() < next_look)
         wake_.wait_until(mutex_, next_look);
       batch.swap(waiting_);
+      adoptions.swap(adoptions_);
       stopping = stopping_;
     }
+    for (Adoption& one : adoptions) take_up(std::move(one.config), one.done);
     if (!batch.empty()) publish_batch(std::move(batch));
     if (std::chrono::steady_clock::now() >= next_look) {
       look();
@@ -58,7 +80,7 @@ void Publisher::run() {
 
 void Publisher::look() {
   const auto before = store_.current();
-  const auto edit = store_.poll(next_revision_);
+  const auto edit = store_.poll(next_revision_, hooks_.agree);
   if (edit && hooks_.on_edit) hooks_.on_edit(*edit);
   if (const auto now = store_.current(); now != before && hooks_.on_revision) hooks_.on_revision(now);
 }
@@ -71,7 +93,8 @@ void Publisher::publish_batch(std::vector<PublishRequest> batch) {
   std::vector<Prepared> prepared;
   // An edit by hand that came first goes first: the jobs are put on top of it instead of being refused.
   look();
-  exaconf::ConfigPtr head = store_.current();
+  const exaconf::ConfigPtr base = store_.current();
+  exaconf::ConfigPtr head = base;
   for (PublishRequest& request : batch) {
     Publication publication;
     publication.base_revision = head->revision();
@@ -113,10 +136,34 @@ void Publisher::publish_batch(std::vector<PublishRequest> batch) {
   }
   Status status = hooks_.sync_records();
   CONFD_FAILPOINT("publisher.recorded");
-  if (status) status = store_.commit(head);
+  if (status && hooks_.agree) {
+    status = hooks_.agree(*base, *head);
+    CONFD_FAILPOINT("publisher.agreed");
+    if (status) {
+      // In force from here on. A node that can't write it down is behind, and takes it up again later.
+      if (const Status written = store_.adopt(head); !written && hooks_.on_problem)
+        hooks_.on_problem({written.error().code,
+                           "revision " + std::to_string(head->revision()) +
+                               " is in force, but this node could not write it: " + written.error().text});
+    }
+  } else if (status) {
+    status = store_.commit(head);
+  }
   CONFD_FAILPOINT("publisher.written");
   if (!status.ok() && status.error().code == base::Code::conflict)
     look();  // takes up or refuses the hand edit that was in the way
+  if (status && hooks_.when_held) {
+    if (hooks_.on_revision) hooks_.on_revision(head);
+    auto held = std::make_shared<std::vector<Prepared>>(std::move(prepared));
+    auto requests = std::make_shared<std::vector<PublishRequest>>(std::move(batch));
+    hooks_.when_held(head->revision(), [held, requests](std::vector<int> behind) {
+      for (Prepared& one : *held) {
+        one.publication.behind = behind;
+        one.request->done(std::move(one.publication));
+      }
+    });
+    return;
+  }
   for (Prepared& one : prepared) {
     if (status)
       one.request->done(std::move(one.publication));

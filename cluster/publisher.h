@@ -34,7 +34,8 @@ struct Publication {
   // What the file holds after the shared write: the last revision of the batch. Recovery looks for this pair.
   std::int64_t written_revision = 0;
   std::string written_checksum;
-  base::Value diff;  // against base_revision
+  base::Value diff;         // against base_revision
+  std::vector<int> behind;  // nodes that did not hold it in time; they catch up by themselves
 };
 
 struct PublishRequest {
@@ -52,17 +53,26 @@ class Publisher {
     std::function<void(const exaconf::Store::Edit&)> on_edit;
     std::function<void(exaconf::ConfigPtr)> on_revision;
     std::chrono::milliseconds look_every{500};
+    // With several nodes. `agree`: makes `next` what all nodes are to hold; what it refuses is not written.
+    // After it said ok the revision is in force, whatever becomes of this node. `when_held`: calls back when
+    // the nodes that can be reached hold it, with those that do not (yet).
+    std::function<base::Status(const exaconf::Config& base, const exaconf::Config& next)> agree;
+    std::function<void(std::int64_t revision, std::function<void(std::vector<int> behind)> done)> when_held;
+    std::function<void(const base::Error&)> on_problem;  // for the log
   };
   Publisher(exaconf::Store& store, std::int64_t first_free, Hooks hooks);
   ~Publisher();  // publishes what waits, then ends
 
   void publish(PublishRequest request) EXCLUDES(mutex_);
+  // Takes up what was agreed on elsewhere, whatever this node holds; `done` when it is durable.
+  void adopt(exaconf::ConfigPtr agreed, std::function<void(base::Status)> done) EXCLUDES(mutex_);
   exaconf::ConfigPtr current() const { return store_.current(); }
 
  private:
   void run();
   void publish_batch(std::vector<PublishRequest> batch);
   void look();
+  void take_up(exaconf::ConfigPtr agreed, const std::function<void(base::Status)>& done);
 
   exaconf::Store& store_;
   const Hooks hooks_;
@@ -70,6 +80,11 @@ class Publisher {
   base::Mutex mutex_;
   base::CondVar wake_;
   std::vector<PublishRequest> waiting_ GUARDED_BY(mutex_);
+  struct Adoption {
+    exaconf::ConfigPtr config;
+    std::function<void(base::Status)> done;
+  };
+  std::vector<Adoption> adoptions_ GUARDED_BY(mutex_);
   bool stopping_ GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

@@ -125,6 +125,21 @@ base::Status Store::commit(ConfigPtr next) {
   return {};
 }
 
+base::Status Store::adopt(ConfigPtr agreed) {
+  const auto status = files_.status(path_);
+  if (!status && status.error().code != base::Code::not_found) return status.error();
+  History history = History::file;
+  if (!status) {
+    history = History::current;
+  } else if (holds_refused_ || !same_file(*status, seen_)) {
+    if (const base::Status kept = keep_refused(); !kept) return kept;
+    history = History::current;
+  }
+  if (const base::Status done = replace(*agreed, history); !done) return done;
+  make_current(std::move(agreed));
+  return {};
+}
+
 std::string Store::temp_name() {
   static std::atomic<unsigned> counter{0};
   return base::join_path(
@@ -231,12 +246,17 @@ std::optional<Store::Edit> Store::put_back() {
 }
 
 std::optional<Store::Edit> Store::take(ConfigPtr edited, const base::FileStatus& status,
-                                       std::int64_t first_free) {
+                                       std::int64_t first_free, const Agree& agree) {
   const ConfigPtr now = current();
   const std::string made_on = std::to_string(edited->revision());
+  const auto not_agreed = [&](const base::Error& why) {
+    return refuse(status, "EXAConf: the edit of " + path_ + " was not taken: " + why.text);
+  };
   if (edited->revision() > now->revision() && edited->revision() >= first_free &&
       integrity_of(edited->document()) == Integrity::matches) {
     // A whole revision with its number: another program (exaconf) committed it.
+    if (agree)
+      if (const base::Status agreed = agree(*now, *edited); !agreed) return not_agreed(agreed.error());
     seen_ = status;
     refused_.clear();
     holds_refused_ = false;
@@ -246,6 +266,8 @@ std::optional<Store::Edit> Store::take(ConfigPtr edited, const base::FileStatus&
   const std::int64_t revision = std::max({now->revision() + 1, edited->revision() + 1, first_free});
   auto sealed = seal(edited->document(), revision);
   if (!sealed) return refuse(status, sealed.error().text);
+  if (agree)
+    if (const base::Status agreed = agree(*now, **sealed); !agreed) return not_agreed(agreed.error());
   if (const base::Status done = replace(**sealed, History::current); !done)
     return refuse(status, "EXAConf: the edit of " + path_ + " can't be committed: " + done.error().text);
   make_current(*sealed);
@@ -256,7 +278,7 @@ std::optional<Store::Edit> Store::take(ConfigPtr edited, const base::FileStatus&
   return Edit{true, std::move(text)};
 }
 
-std::optional<Store::Edit> Store::poll(std::int64_t first_free) {
+std::optional<Store::Edit> Store::poll(std::int64_t first_free, const Agree& agree) {
   const auto status = files_.status(path_);
   if (!status) {
     if (status.error().code == base::Code::not_found) return put_back();
@@ -278,7 +300,7 @@ std::optional<Store::Edit> Store::poll(std::int64_t first_free) {
     holds_refused_ = false;
     return std::nullopt;
   }
-  return take(*edited, *status, first_free);
+  return take(*edited, *status, first_free, agree);
 }
 
 }  // namespace confd::exaconf

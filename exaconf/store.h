@@ -42,6 +42,11 @@ class Store {
   // Code::conflict when the file on disk was edited by hand meanwhile (call poll()).
   base::Status commit(ConfigPtr next);
 
+  // Makes what the nodes of a cluster agreed on the revision in force, whatever stands here: durable, then
+  // visible. A different text that was in force stays in the history; an edit by hand that is in the way is
+  // kept as EXAConf.refused. Error: Code::io_error.
+  base::Status adopt(ConfigPtr agreed);
+
   // Looks whether somebody edited the file (one stat when not). Returns what to tell:
   struct Edit {
     bool taken = false;  // true: the edit is in force as a new revision (it carried Checksum = COMMIT)
@@ -49,7 +54,10 @@ class Store {
   };
   // A taken edit gets the revision after the one in force, at least `first_free` (numbers below may have been
   // promised to somebody).
-  std::optional<Edit> poll(std::int64_t first_free = 0);
+  // `agree` (with several nodes): makes the edited revision what all nodes are to hold; what it refuses is
+  // not taken.
+  using Agree = std::function<base::Status(const Config& base, const Config& next)>;
+  std::optional<Edit> poll(std::int64_t first_free = 0, const Agree& agree = {});
 
  private:
   // What becomes EXAConf.0 at a commit.
@@ -70,7 +78,8 @@ class Store {
   void make_current(ConfigPtr config);
   std::optional<Edit> refuse(const base::FileStatus& status, std::string text);
   std::optional<Edit> put_back();
-  std::optional<Edit> take(ConfigPtr edited, const base::FileStatus& status, std::int64_t first_free);
+  std::optional<Edit> take(ConfigPtr edited, const base::FileStatus& status, std::int64_t first_free,
+                           const Agree& agree);
 
   base::FileSystem& files_;
   const std::string path_;

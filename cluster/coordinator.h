@@ -1,0 +1,116 @@
+// Coordinator: this node's part in the cluster. It keeps the lease, becomes master when it is its turn,
+// follows the EXAConf that was agreed on, and lets the publisher agree on the next one.
+//
+// Mastership: a node may become master when it holds the head and is not suspended; of those that may, the
+// one with the lowest Affinity (then the lowest id) goes first, the others give it `turn` time each. A master
+// counts itself as such only until its lease could have ended, measured on its own clock from before the last
+// renewal was sent, less a tenth; a publication carries the lease as a condition besides, so that a master
+// that slept through that moment changes nothing.
+//
+// Threads: one that renews and elects, one that watches. Hooks run on these and must not block for long.
+// Thread-safety: any thread.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/log.h"
+#include "base/mutex.h"
+#include "cluster/agreed_store.h"
+#include "exaconf/config.h"
+
+namespace confd::cluster {
+
+class Coordinator {
+ public:
+  struct Options {
+    int node = 0;
+    std::chrono::milliseconds lease{3000};            // whole seconds; renewed three times in it
+    std::chrono::milliseconds turn{400};              // a better candidate's head start
+    std::chrono::milliseconds hold_patience{5000};    // for live nodes to take a revision up
+    std::chrono::milliseconds first_patience{15000};  // for the other nodes, when the store is empty
+  };
+  struct Hooks {
+    // The EXAConf this node holds.
+    std::function<exaconf::ConfigPtr()> current;
+    // Takes up an agreed revision, durably, sooner or later; held() afterwards.
+    std::function<void(exaconf::ConfigPtr)> adopt;
+    // Became master, or stopped being it.
+    std::function<void(bool is_master)> on_role;
+  };
+  // Error: the options make no sense together.
+  static base::Result<std::unique_ptr<Coordinator>> start(Options options, AgreedStore& store, base::Log& log,
+                                                          Hooks hooks);
+  ~Coordinator();  // gives up mastership and lease, ends the threads
+
+  bool is_master() const;
+  // The node that is master as far as this one knows.
+  std::optional<int> master() const EXCLUDES(mutex_);
+  std::vector<int> live_nodes() const EXCLUDES(mutex_);
+
+  // Agrees on `next`, which replaces `base`. Ok: it is the head, whatever happens to this node now. Errors:
+  // Code::conflict, Code::no_quorum (not changed), Code::unknown_outcome. Blocks, at most for the lease.
+  base::Status agree(const exaconf::Config& base, const exaconf::Config& next) EXCLUDES(mutex_);
+  // This node holds its current() durably.
+  void held() EXCLUDES(mutex_);
+  // Calls back once when all live nodes hold this revision or a later one, or after hold_patience with those
+  // that do not.
+  void when_held(std::int64_t revision, std::function<void(std::vector<int> behind)> done) EXCLUDES(mutex_);
+  // Another node shall be master; returns at once. REQUIRES: is_master()
+  void hand_over(int to) EXCLUDES(mutex_);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Waiter {
+    std::int64_t revision;
+    Clock::time_point until;
+    std::function<void(std::vector<int>)> done;
+  };
+  Coordinator(Options options, AgreedStore& store, base::Log& log, Hooks hooks);
+  void keep(std::stop_token stop);
+  void follow(std::stop_token stop);
+  void see(const AgreedView& view) EXCLUDES(mutex_);
+  void catch_up() EXCLUDES(mutex_);
+  bool renew(std::stop_token stop) EXCLUDES(mutex_);
+  void report(std::stop_token stop) EXCLUDES(mutex_);
+  void elect(std::stop_token stop) EXCLUDES(mutex_);
+  std::optional<Clock::duration> head_start() const REQUIRES_LOCK(mutex_);
+  void set_role(bool is_master) EXCLUDES(mutex_);
+  void lose(const std::string& why) EXCLUDES(mutex_);
+  void settle_waiters() EXCLUDES(mutex_);
+  base::Result<std::int64_t> settle(const AgreedRevision& head, const AgreedRevision& sent,
+                                    AgreedStore::Lease lease) EXCLUDES(mutex_);
+  AgreedStore::Limits within(Clock::duration time, std::stop_token stop) const;
+
+  const Options options_;
+  AgreedStore& store_;
+  base::Log& log_;
+  const Hooks hooks_;
+
+  mutable base::Mutex mutex_;
+  base::CondVar wake_;  // the keeper's
+  bool kicked_ GUARDED_BY(mutex_) = false;
+  AgreedView view_ GUARDED_BY(mutex_);
+  bool has_view_ GUARDED_BY(mutex_) = false;
+  AgreedStore::Lease lease_ GUARDED_BY(mutex_) = 0;
+  HeldRevision reported_ GUARDED_BY(mutex_);
+  bool is_master_ GUARDED_BY(mutex_) = false;
+  Clock::time_point abstain_until_ GUARDED_BY(mutex_);
+  std::optional<Clock::time_point> vacant_since_ GUARDED_BY(mutex_);
+  std::vector<Waiter> waiters_ GUARDED_BY(mutex_);
+  std::int64_t adopting_ GUARDED_BY(mutex_) = 0;  // position of the head handed to adopt()
+  Clock::time_point adopt_again_ GUARDED_BY(mutex_);
+  // Until then this node may count itself as master; ticks of Clock.
+  std::atomic<Clock::rep> master_until_{0};
+  const Clock::time_point started_ = Clock::now();
+  std::jthread keeper_;
+  std::jthread follower_;
+};
+
+}  // namespace confd::cluster

@@ -1,0 +1,219 @@
+#include "cluster/etcd_agreed_store.h"
+
+#include <cstdio>
+#include <utility>
+
+#include "base/text.h"
+#include "exaconf/document.h"
+
+namespace confd::cluster {
+
+using base::Code;
+using base::Error;
+using base::Result;
+using base::Status;
+
+namespace {
+
+constexpr std::int64_t kHistory = 1000;
+
+EtcdClient::Call call_of(const AgreedStore::Limits& limits) {
+  return {limits.deadline, limits.stop};
+}
+
+std::string master_value(int node, AgreedStore::Lease lease) {
+  return std::to_string(node) + " " + std::to_string(lease);
+}
+
+EtcdCompare is_master(std::string key, int node, AgreedStore::Lease lease) {
+  return {EtcdCompare::Field::value, EtcdCompare::Is::equal, std::move(key), 0, master_value(node, lease)};
+}
+
+// "17 ABCD" -> 17, "ABCD"
+std::pair<std::int64_t, std::string> number_and_rest(const std::string& text) {
+  const std::size_t blank = text.find(' ');
+  const auto number = base::parse_int(text.substr(0, blank));
+  return {number.value_or(0), blank == std::string::npos ? std::string() : text.substr(blank + 1)};
+}
+
+}  // namespace
+
+EtcdAgreedStore::EtcdAgreedStore(EtcdClient& etcd, std::string prefix, std::chrono::milliseconds silence)
+    : etcd_(etcd), prefix_(std::move(prefix)), silence_(silence) {}
+
+// The first key that does not start with it.
+std::string EtcdAgreedStore::end_of(std::string_view name) const {
+  std::string end = key(name);
+  ++end.back();
+  return end;
+}
+
+std::string EtcdAgreedStore::history_key(std::int64_t revision) const {
+  char digits[32];
+  std::snprintf(digits, sizeof digits, "%012lld", static_cast<long long>(revision));
+  return key("history/") + digits;
+}
+
+// Error: a value that no confd wrote.
+Status EtcdAgreedStore::put(AgreedView& view, const KeyValue& value) const {
+  const std::string name = value.key.substr(prefix_.size());
+  if (name == "conf") {
+    const auto document = exaconf::Document::parse(value.value);
+    const exaconf::Section* global = document ? document->root.section("Global") : nullptr;
+    const auto revision = global ? base::parse_int(global->value_or("Revision", "")) : std::nullopt;
+    if (!revision)
+      return Error{Code::invalid_config, "the store's " + value.key + " is no EXAConf with a revision"};
+    view.head = AgreedRevision{*revision, global->value_or("Checksum", ""), value.value, value.mod_revision};
+  } else if (name == "master") {
+    view.master = static_cast<int>(number_and_rest(value.value).first);
+  } else if (name.starts_with("node/")) {
+    const auto node = base::parse_int(name.substr(5));
+    const auto [revision, checksum] = number_and_rest(value.value);
+    if (node) view.live[static_cast<int>(*node)] = {revision, checksum};
+  }
+  return {};
+}
+
+Result<AgreedView> EtcdAgreedStore::read(const Limits& limits) {
+  // One transaction: all of one moment. The history is not wanted here.
+  const std::vector<EtcdOperation> ranges = {
+      {EtcdOperation::Kind::range, key("conf"), {}, {}, 0},
+      {EtcdOperation::Kind::range, key("master"), {}, {}, 0},
+      {EtcdOperation::Kind::range, key("node/"), end_of("node/"), {}, 0},
+  };
+  const auto result = etcd_.transact({}, ranges, {}, call_of(limits));
+  if (!result) return result.error();
+  AgreedView view;
+  view.position = result->revision;
+  for (const auto& values : result->ranges)
+    for (const KeyValue& value : values)
+      if (Status done = put(view, value); !done) return done.error();
+  return view;
+}
+
+Status EtcdAgreedStore::watch(AgreedView view, const std::function<bool(const AgreedView&)>& each,
+                              std::stop_token stop) {
+  Status problem;
+  const Status ended = etcd_.watch(
+      prefix_, end_of(""), view.position + 1,
+      [&](std::int64_t revision, const std::vector<EtcdClient::Event>& events) {
+        for (const EtcdClient::Event& event : events) {
+          if (!event.removed) {
+            problem = put(view, event.value);
+            if (!problem) return false;
+            continue;
+          }
+          const std::string name = event.value.key.substr(prefix_.size());
+          if (name == "conf") view.head.reset();
+          if (name == "master") view.master.reset();
+          if (name.starts_with("node/"))
+            if (const auto node = base::parse_int(name.substr(5))) view.live.erase(static_cast<int>(*node));
+        }
+        view.position = revision;
+        return each(view);
+      },
+      silence_, std::move(stop));
+  return problem ? ended : problem;
+}
+
+Result<AgreedStore::Lease> EtcdAgreedStore::open_lease(std::chrono::seconds life, const Limits& limits) {
+  return etcd_.grant_lease(life, call_of(limits));
+}
+
+Status EtcdAgreedStore::renew(Lease lease, const Limits& limits) {
+  const auto left = etcd_.keep_alive(lease, call_of(limits));
+  return left ? Status() : Status(left.error());
+}
+
+Status EtcdAgreedStore::end_lease(Lease lease, const Limits& limits) {
+  return etcd_.revoke_lease(lease, call_of(limits));
+}
+
+Status EtcdAgreedStore::report(Lease lease, int node, const HeldRevision& held, const Limits& limits) {
+  const EtcdOperation operation{EtcdOperation::Kind::put,
+                                key("node/" + std::to_string(node)),
+                                {},
+                                std::to_string(held.revision) + " " + held.checksum,
+                                lease};
+  const auto done = etcd_.transact({}, {operation}, {}, call_of(limits));
+  return done ? Status() : Status(done.error());
+}
+
+Result<bool> EtcdAgreedStore::become_master(Lease lease, int node, const Limits& limits) {
+  const std::string master = key("master");
+  const EtcdCompare vacant{EtcdCompare::Field::create_revision, EtcdCompare::Is::equal, master, 0, {}};
+  const EtcdOperation take{EtcdOperation::Kind::put, master, {}, master_value(node, lease), lease};
+  const EtcdOperation look{EtcdOperation::Kind::range, master, {}, {}, 0};
+  const auto done = etcd_.transact({vacant}, {take}, {look}, call_of(limits));
+  if (!done) return done.error();
+  if (done->succeeded) return true;
+  // Ours already: the answer to an earlier call got lost.
+  return !done->ranges.empty() && !done->ranges[0].empty() &&
+         done->ranges[0][0].value == master_value(node, lease);
+}
+
+Status EtcdAgreedStore::resign(Lease lease, int node, const Limits& limits) {
+  const EtcdOperation leave{EtcdOperation::Kind::remove, key("master"), {}, {}, 0};
+  const auto done = etcd_.transact({is_master(key("master"), node, lease)}, {leave}, {}, call_of(limits));
+  return done ? Status() : Status(done.error());
+}
+
+Result<std::int64_t> EtcdAgreedStore::publish(std::int64_t base, Lease lease, int node,
+                                              const AgreedRevision& next, const Limits& limits) {
+  const std::string conf = key("conf");
+  const std::vector<EtcdCompare> conditions = {
+      {EtcdCompare::Field::mod_revision, EtcdCompare::Is::equal, conf, base, {}},
+      is_master(key("master"), node, lease),
+      // No number ever stands for two texts, whatever a node believes.
+      {EtcdCompare::Field::create_revision, EtcdCompare::Is::equal, history_key(next.revision), 0, {}},
+  };
+  std::vector<EtcdOperation> then = {
+      {EtcdOperation::Kind::put, conf, {}, next.text, 0},
+      {EtcdOperation::Kind::put, history_key(next.revision), {}, next.checksum, 0},
+  };
+  if (next.revision > kHistory)
+    then.push_back(
+        {EtcdOperation::Kind::remove, key("history/"), history_key(next.revision - kHistory), {}, 0});
+  const std::vector<EtcdOperation> otherwise = {
+      {EtcdOperation::Kind::range, key("master"), {}, {}, 0},
+      {EtcdOperation::Kind::range, history_key(next.revision), {}, {}, 0},
+  };
+  const auto done = etcd_.transact(conditions, then, otherwise, call_of(limits));
+  if (!done) return done.error();
+  if (done->succeeded) return done->revision;
+  const auto& master = done->ranges.at(0);
+  if (master.empty() || master[0].value != master_value(node, lease))
+    return Error{Code::wrong_state, "node " + std::to_string(node) + " is not master in the store"};
+  return Error{Code::conflict,
+               done->ranges.at(1).empty()
+                   ? "EXAConf in the store is not the revision this change was made on"
+                   : "revision " + std::to_string(next.revision) + " exists in the store already"};
+}
+
+Result<std::int64_t> EtcdAgreedStore::fence(const AgreedRevision& head, Lease lease, int node,
+                                            const Limits& limits) {
+  const std::vector<EtcdCompare> conditions = {
+      {EtcdCompare::Field::mod_revision, EtcdCompare::Is::equal, key("conf"), head.position, {}},
+      is_master(key("master"), node, lease),
+  };
+  const std::vector<EtcdOperation> then = {{EtcdOperation::Kind::put, key("conf"), {}, head.text, 0}};
+  const std::vector<EtcdOperation> otherwise = {{EtcdOperation::Kind::range, key("master"), {}, {}, 0}};
+  const auto done = etcd_.transact(conditions, then, otherwise, call_of(limits));
+  if (!done) return done.error();
+  if (done->succeeded) return done->revision;
+  const auto& master = done->ranges.at(0);
+  if (master.empty() || master[0].value != master_value(node, lease))
+    return Error{Code::wrong_state, "node " + std::to_string(node) + " is not master in the store"};
+  return Error{Code::conflict, "EXAConf in the store is not at the position expected"};
+}
+
+Result<std::optional<std::int64_t>> EtcdAgreedStore::was_published(const HeldRevision& what,
+                                                                   const Limits& limits) {
+  // Linearizable: a transaction of ours that is still on its way inside etcd is decided before this answer.
+  const auto found = etcd_.range(history_key(what.revision), {}, call_of(limits));
+  if (!found) return found.error();
+  if (found->empty() || found->front().value != what.checksum) return std::optional<std::int64_t>();
+  return std::optional(found->front().mod_revision);
+}
+
+}  // namespace confd::cluster

@@ -1,0 +1,50 @@
+// EtcdAgreedStore: AgreedStore in etcd. Keys, below a prefix that names the cluster:
+//
+//   conf               EXAConf, the whole text; its mod_revision is the position
+//   history/<revision> checksum, position-less; revision in 12 digits; the last thousand
+//   master             "<node> <lease>", on the master's lease
+//   node/<id>          "<revision> <checksum>" the node holds, on the node's lease
+//
+// Thread-safety: any thread.
+#pragma once
+
+#include <string>
+
+#include "cluster/agreed_store.h"
+#include "cluster/etcd_client.h"
+
+namespace confd::cluster {
+
+class EtcdAgreedStore : public AgreedStore {
+ public:
+  // `silence`: a watch without any sign of life for that long is taken for dead.
+  EtcdAgreedStore(EtcdClient& etcd, std::string prefix, std::chrono::milliseconds silence);
+
+  base::Result<AgreedView> read(const Limits& limits) override;
+  base::Status watch(AgreedView view, const std::function<bool(const AgreedView&)>& each,
+                     std::stop_token stop) override;
+  base::Result<Lease> open_lease(std::chrono::seconds life, const Limits& limits) override;
+  base::Status renew(Lease lease, const Limits& limits) override;
+  base::Status end_lease(Lease lease, const Limits& limits) override;
+  base::Status report(Lease lease, int node, const HeldRevision& held, const Limits& limits) override;
+  base::Result<bool> become_master(Lease lease, int node, const Limits& limits) override;
+  base::Status resign(Lease lease, int node, const Limits& limits) override;
+  base::Result<std::int64_t> publish(std::int64_t base, Lease lease, int node, const AgreedRevision& next,
+                                     const Limits& limits) override;
+  base::Result<std::int64_t> fence(const AgreedRevision& head, Lease lease, int node,
+                                   const Limits& limits) override;
+  base::Result<std::optional<std::int64_t>> was_published(const HeldRevision& what,
+                                                          const Limits& limits) override;
+
+ private:
+  std::string key(std::string_view name) const { return prefix_ + std::string(name); }
+  std::string end_of(std::string_view name) const;
+  std::string history_key(std::int64_t revision) const;
+  base::Status put(AgreedView& view, const KeyValue& value) const;
+
+  EtcdClient& etcd_;
+  const std::string prefix_;
+  const std::chrono::milliseconds silence_;
+};
+
+}  // namespace confd::cluster
