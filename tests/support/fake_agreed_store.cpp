@@ -1,0 +1,218 @@
+#include "tests/support/fake_agreed_store.h"
+
+#include <utility>
+
+namespace confd::test {
+
+using base::Code;
+using base::Error;
+using base::MutexLock;
+using base::Result;
+using base::Status;
+using cluster::AgreedRevision;
+using cluster::AgreedView;
+using cluster::HeldRevision;
+
+void FakeCluster::next_publication(Answers answers) {
+  MutexLock lock(mutex_);
+  answers_ = answers;
+}
+
+bool FakeCluster::deliver() {
+  std::function<bool()> arrives;
+  {
+    MutexLock lock(mutex_);
+    arrives = std::exchange(on_its_way_, nullptr);
+  }
+  return arrives && arrives();
+}
+
+void FakeCluster::cut(int node, bool is_cut) {
+  MutexLock lock(mutex_);
+  if (is_cut)
+    cut_.insert(node);
+  else
+    cut_.erase(node);
+  change_.notify_all();
+}
+
+AgreedView FakeCluster::view() {
+  MutexLock lock(mutex_);
+  expire();
+  return view_;
+}
+
+std::vector<std::pair<HeldRevision, int>> FakeCluster::heads() {
+  MutexLock lock(mutex_);
+  return heads_;
+}
+
+void FakeCluster::expire() {
+  for (auto it = leases_.begin(); it != leases_.end();) {
+    if (Clock::now() < it->second.ends) {
+      ++it;
+      continue;
+    }
+    if (master_lease_ == it->first) {
+      master_lease_ = 0;
+      view_.master.reset();
+    }
+    for (auto live = live_lease_.begin(); live != live_lease_.end();)
+      if (live->second == it->first) {
+        view_.live.erase(live->first);
+        live = live_lease_.erase(live);
+      } else {
+        ++live;
+      }
+    it = leases_.erase(it);
+    changed();
+  }
+}
+
+void FakeCluster::changed() {
+  ++view_.position;
+  change_.notify_all();
+}
+
+Result<std::int64_t> FakeCluster::put(std::int64_t base, cluster::AgreedStore::Lease lease, int node,
+                                      const AgreedRevision& next) {
+  expire();
+  if (master_lease_ == 0 || master_lease_ != lease) return Error{Code::wrong_state, "not master"};
+  if ((view_.head ? view_.head->position : 0) != base) return Error{Code::conflict, "another head"};
+  if (history_.contains(next.revision)) return Error{Code::conflict, "that number was given"};
+  changed();
+  view_.head = next;
+  view_.head->position = view_.position;
+  history_[next.revision] = {next.checksum, view_.position};
+  heads_.push_back({{next.revision, next.checksum}, node});
+  return view_.position;
+}
+
+Status FakeAgreedStore::reach() {
+  cluster_->expire();
+  if (cluster_->cut_.contains(node_)) return Error{Code::no_quorum, "the store can't be reached"};
+  return {};
+}
+
+Result<AgreedView> FakeAgreedStore::read(const Limits&) {
+  MutexLock lock(cluster_->mutex_);
+  if (Status there = reach(); !there) return there.error();
+  return cluster_->view_;
+}
+
+Status FakeAgreedStore::watch(AgreedView view, const std::function<bool(const AgreedView&)>& each,
+                              std::stop_token stop) {
+  std::int64_t seen = view.position;
+  while (!stop.stop_requested()) {
+    AgreedView now;
+    {
+      MutexLock lock(cluster_->mutex_);
+      const auto until = FakeCluster::Clock::now() + std::chrono::milliseconds(10);
+      while (cluster_->view_.position == seen && FakeCluster::Clock::now() < until)
+        cluster_->change_.wait_until(cluster_->mutex_, until);
+      if (Status there = reach(); !there) return there;
+      if (cluster_->view_.position == seen) continue;
+      now = cluster_->view_;
+    }
+    seen = now.position;
+    if (!each(now)) return {};
+  }
+  return Error{Code::stopped, "stopped"};
+}
+
+Result<cluster::AgreedStore::Lease> FakeAgreedStore::open_lease(std::chrono::seconds, const Limits&) {
+  MutexLock lock(cluster_->mutex_);
+  if (Status there = reach(); !there) return there.error();
+  const Lease lease = ++cluster_->last_lease_;
+  cluster_->leases_[lease] = {FakeCluster::Clock::now() + life_, life_};
+  return lease;
+}
+
+Status FakeAgreedStore::renew(Lease lease, const Limits&) {
+  MutexLock lock(cluster_->mutex_);
+  if (Status there = reach(); !there) return there;
+  const auto it = cluster_->leases_.find(lease);
+  if (it == cluster_->leases_.end()) return Error{Code::not_found, "the lease has ended"};
+  it->second.ends = FakeCluster::Clock::now() + it->second.life;
+  return {};
+}
+
+Status FakeAgreedStore::end_lease(Lease lease, const Limits&) {
+  MutexLock lock(cluster_->mutex_);
+  if (Status there = reach(); !there) return there;
+  if (const auto it = cluster_->leases_.find(lease); it != cluster_->leases_.end()) it->second.ends = {};
+  cluster_->expire();
+  return {};
+}
+
+Status FakeAgreedStore::report(Lease lease, int node, const HeldRevision& held, const Limits&) {
+  MutexLock lock(cluster_->mutex_);
+  if (Status there = reach(); !there) return there;
+  if (!cluster_->leases_.contains(lease)) return Error{Code::not_found, "the lease has ended"};
+  cluster_->view_.live[node] = held;
+  cluster_->live_lease_[node] = lease;
+  cluster_->changed();
+  return {};
+}
+
+Result<bool> FakeAgreedStore::become_master(Lease lease, int node, const Limits&) {
+  MutexLock lock(cluster_->mutex_);
+  if (Status there = reach(); !there) return there.error();
+  if (!cluster_->leases_.contains(lease)) return Error{Code::not_found, "the lease has ended"};
+  if (cluster_->master_lease_ != 0) return cluster_->master_lease_ == lease;
+  cluster_->master_lease_ = lease;
+  cluster_->view_.master = node;
+  cluster_->changed();
+  return true;
+}
+
+Status FakeAgreedStore::resign(Lease lease, int, const Limits&) {
+  MutexLock lock(cluster_->mutex_);
+  if (Status there = reach(); !there) return there;
+  if (cluster_->master_lease_ != lease) return {};
+  cluster_->master_lease_ = 0;
+  cluster_->view_.master.reset();
+  cluster_->changed();
+  return {};
+}
+
+Result<std::int64_t> FakeAgreedStore::publish(std::int64_t base, Lease lease, int node,
+                                              const AgreedRevision& next, const Limits&) {
+  MutexLock lock(cluster_->mutex_);
+  if (Status there = reach(); !there) return there.error();
+  const auto answers = std::exchange(cluster_->answers_, FakeCluster::Answers::arrive);
+  const Error lost{Code::unknown_outcome, "the answer got lost"};
+  if (answers == FakeCluster::Answers::lost_before) return lost;
+  if (answers == FakeCluster::Answers::late) {
+    cluster_->on_its_way_ = [shared = cluster_, base, lease, node, next] {
+      MutexLock later(shared->mutex_);
+      return shared->put(base, lease, node, next).ok();
+    };
+    return lost;
+  }
+  auto put = cluster_->put(base, lease, node, next);
+  if (answers == FakeCluster::Answers::lost_after) return lost;
+  return put;
+}
+
+Result<std::int64_t> FakeAgreedStore::fence(const AgreedRevision& head, Lease lease, int, const Limits&) {
+  MutexLock lock(cluster_->mutex_);
+  if (Status there = reach(); !there) return there.error();
+  if (cluster_->master_lease_ != lease) return Error{Code::wrong_state, "not master"};
+  if (!cluster_->view_.head || cluster_->view_.head->position != head.position)
+    return Error{Code::conflict, "another head"};
+  cluster_->changed();
+  cluster_->view_.head->position = cluster_->view_.position;
+  return cluster_->view_.position;
+}
+
+Result<std::optional<std::int64_t>> FakeAgreedStore::was_published(const HeldRevision& what, const Limits&) {
+  MutexLock lock(cluster_->mutex_);
+  if (Status there = reach(); !there) return there.error();
+  const auto it = cluster_->history_.find(what.revision);
+  if (it == cluster_->history_.end() || it->second.first != what.checksum)
+    return std::optional<std::int64_t>();
+  return std::optional(it->second.second);
+}
+
+}  // namespace confd::test
