@@ -46,25 +46,31 @@ Coordinator::Coordinator(Options options, AgreedStore& store, base::Log& log, Ho
     : options_(options), store_(store), log_(log), hooks_(std::move(hooks)) {}
 
 Coordinator::~Coordinator() {
-  follower_.request_stop();
-  keeper_.request_stop();
-  wake_.notify_all();
-  if (follower_.joinable()) follower_.join();
-  if (keeper_.joinable()) keeper_.join();
+  end();
   AgreedStore::Lease lease = 0;
   bool was_master = false;
-  std::vector<Waiter> waiters;
   {
     MutexLock lock(mutex_);
     lease = std::exchange(lease_, 0);
     was_master = std::exchange(is_master_, false);
-    waiters.swap(waiters_);
   }
   master_until_ = 0;
   if (was_master && hooks_.on_role) hooks_.on_role(false);
   // Ends mastership and the live key with it; a store that does not answer lets them end by themselves.
   if (lease != 0) (void)store_.end_lease(lease, within(std::chrono::seconds(1), {})).ok();
-  for (Waiter& waiter : waiters) waiter.done({});
+}
+
+void Coordinator::end() {
+  follower_.request_stop();
+  keeper_.request_stop();
+  wake_.notify_all();
+  if (follower_.joinable()) follower_.join();
+  if (keeper_.joinable()) keeper_.join();
+  {
+    MutexLock lock(mutex_);
+    ended_ = true;
+  }
+  settle_waiters();
 }
 
 AgreedStore::Limits Coordinator::within(Clock::duration time, std::stop_token stop) const {
@@ -424,7 +430,7 @@ void Coordinator::settle_waiters() {
       std::vector<int> behind;
       for (const auto& [node, held] : view_.live)
         if (node != options_.node && held.revision < waiter.revision) behind.push_back(node);
-      if (!behind.empty() && Clock::now() < waiter.until) return false;
+      if (!behind.empty() && Clock::now() < waiter.until && !ended_) return false;
       due.emplace_back(std::move(waiter.done), std::move(behind));
       return true;
     });

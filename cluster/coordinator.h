@@ -47,7 +47,10 @@ class Coordinator {
   // Error: the options make no sense together.
   static base::Result<std::unique_ptr<Coordinator>> start(Options options, AgreedStore& store, base::Log& log,
                                                           Hooks hooks);
-  ~Coordinator();  // gives up mastership and lease, ends the threads
+  ~Coordinator();  // end(), then gives up mastership and lease
+  // Ends the threads: nothing is adopted any more, nobody waits for other nodes. What was begun under the
+  // lease can still be agreed on.
+  void end() EXCLUDES(mutex_);
 
   bool is_master() const;
   // The node that is master as far as this one knows.
@@ -96,6 +99,7 @@ class Coordinator {
   mutable base::Mutex mutex_;
   base::CondVar wake_;  // the keeper's
   bool kicked_ GUARDED_BY(mutex_) = false;
+  bool ended_ GUARDED_BY(mutex_) = false;
   AgreedView view_ GUARDED_BY(mutex_);
   bool has_view_ GUARDED_BY(mutex_) = false;
   AgreedStore::Lease lease_ GUARDED_BY(mutex_) = 0;

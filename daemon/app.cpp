@@ -21,6 +21,7 @@
 #include "daemon/events.h"
 #include "daemon/listener_certificate.h"
 #include "daemon/login_gate.h"
+#include "daemon/membership.h"
 #include "daemon/root.h"
 #include "daemon/routes.h"
 #include "daemon/settings.h"
@@ -62,14 +63,25 @@ class InstanceLock {
 };
 
 // The node this is, and what it lacks when this version can't serve it.
-Result<int> own_node(const Options& options, const exaconf::Config& config) {
+Result<int> own_node(const Options& options, const Settings& settings, const exaconf::Config& config) {
   if (config.nodes().empty())
     return Error{Code::invalid_config, "EXAConf has no [Node : <id>] section; confd --init makes one"};
-  if (config.nodes().size() > 1)
-    return Error{Code::unsupported,
-                 "EXAConf has " + std::to_string(config.nodes().size()) +
-                     " nodes and the setting `cluster: store` is local, which keeps EXAConf on one node "
-                     "only; this version of confd serves clusters of one node"};
+  if (config.nodes().size() > 1 && settings.store == "local")
+    return Error{
+        Code::unsupported,
+        "EXAConf has " + std::to_string(config.nodes().size()) +
+            " nodes and the setting `cluster: store` in etc/confd.yaml is local, which keeps EXAConf on one "
+            "node only; set it to etcd, with the endpoints, on all nodes"};
+  if (config.nodes().size() > 1) {
+    if (!options.node)
+      return Error{Code::bad_parameter, "EXAConf has " + std::to_string(config.nodes().size()) +
+                                            " nodes: say which of them this is, with --node"};
+    if (!config.nodes().contains(*options.node))
+      return Error{Code::bad_parameter,
+                   "--node " + std::to_string(*options.node) +
+                       ": EXAConf has no section [Node : " + std::to_string(*options.node) + "]"};
+    return *options.node;
+  }
   const int only = config.nodes().begin()->first;
   if (options.node && *options.node != only)
     return Error{Code::bad_parameter, "--node " + std::to_string(*options.node) + ": EXAConf has node " +
@@ -110,6 +122,8 @@ struct App::Parts {
   std::unique_ptr<auth::Login> login;
   std::unique_ptr<cluster::NodeControl> nodes;
   std::unique_ptr<ListenerCertificate> certificate;
+  std::unique_ptr<Membership> membership;  // with several nodes
+  std::unique_ptr<OneNode> one_node;       // without
   std::unique_ptr<jobs::JobServices> services;
   std::unique_ptr<Events> events;
   std::unique_ptr<scheduler::Scheduler> scheduler;
@@ -189,7 +203,7 @@ Status App::Parts::build() {
   auto opened = exaconf::Store::open(files, root.exaconf());
   if (!opened) return opened.error();
   store = std::move(*opened);
-  const auto node = own_node(options, *store->current());
+  const auto node = own_node(options, settings, *store->current());
   if (!node) return node.error();
   if (auto identity = ensure_cluster_identity(files, root, *store->current(), *node, clock.now()); !identity)
     return identity.error();
@@ -200,8 +214,16 @@ Status App::Parts::build() {
   login = std::make_unique<auth::Login>(settings.login, clock, random, *tokens);
 
   nodes = std::make_unique<cluster::NodeControl>(*node);
-  services =
-      std::make_unique<jobs::JobServices>(jobs::JobServices{*nodes, clock, files, random, root.directory()});
+  if (settings.store == "etcd") {
+    auto joined = Membership::open(settings, root, files, *node, *store, *log);
+    if (!joined) return joined.error();
+    membership = std::move(*joined);
+  } else {
+    one_node = std::make_unique<OneNode>(*node);
+  }
+  cluster::Members& members = membership ? static_cast<cluster::Members&>(*membership) : *one_node;
+  services = std::make_unique<jobs::JobServices>(
+      jobs::JobServices{*nodes, members, clock, files, random, root.directory()});
   certificate = std::make_unique<ListenerCertificate>(files, root, [this] { return store->current(); });
   cluster::register_node_operations(*nodes, {files, root.directory()});
   nodes->register_operation("certificate.install", [this](const base::Struct& params, std::stop_token) {
@@ -231,10 +253,37 @@ Result<std::unique_ptr<App>> App::start(const Options& options) {
     p.events->publish("revision", "", "",
                       base::Struct{{"revision", config->revision()}, {"checksum", config->checksum()}});
   };
+  if (p.membership) {
+    Membership& members = *p.membership;
+    hooks.agree = [&members](const exaconf::Config& base, const exaconf::Config& next) {
+      return members.agree(base, next);
+    };
+    hooks.when_held = [&members](std::int64_t revision, std::function<void(std::vector<int>)> done) {
+      members.held();
+      members.when_held(revision, std::move(done));
+    };
+    hooks.was_published = [&members](std::int64_t revision, const std::string& checksum) {
+      return members.was_published(revision, checksum);
+    };
+    hooks.may_change = [&members]() -> Status {
+      if (members.master_view().here) return {};
+      return Error{
+          Code::no_quorum,
+          "this node is not master, and no master can be reached: without most of the cluster nothing is "
+          "changed; try again when GET /master names a node"};
+    };
+  }
   auto opened = scheduler::Scheduler::open(p.settings.scheduler, p.root.jobs(), *p.store, p.root.exaconf(),
                                            *p.services, *p.log, std::move(hooks));
   if (!opened) return fail(opened.error());
   p.scheduler = std::move(*opened);
+  if (p.membership) {
+    const Status begun =
+        p.membership->begin([&p](exaconf::ConfigPtr config, std::function<void(Status)> done) {
+          p.scheduler->adopt(std::move(config), std::move(done));
+        });
+    if (!begun) return fail(begun.error());
+  }
   p.gate = std::make_unique<LoginGate>(
       LoginGate::Limits{p.settings.login_threads, p.settings.login_queue, p.settings.login_queue_per_address},
       *p.login, [&p] { return p.store->current(); }, *p.log);
@@ -243,9 +292,12 @@ Result<std::unique_ptr<App>> App::start(const Options& options) {
   limits.body = p.settings.body_limit;
   limits.dialects.xml = {p.settings.rpc_depth, p.settings.rpc_values};
   limits.dialects.json = {p.settings.rpc_depth, p.settings.rpc_values};
-  p.routes =
-      std::make_unique<Routes>(limits, p.nodes->own_node(), *p.gate,
-                               RpcServices{*p.scheduler, *p.tokens, *p.events, *p.writers}, *p.log, p.clock);
+  p.routes = std::make_unique<Routes>(
+      limits, options.port.value_or(p.store->current()->xmlrpc_port()),
+      [&p] {
+        return p.membership ? p.membership->master_view() : MasterView{true, p.nodes->own_node()};
+      },
+      *p.gate, RpcServices{*p.scheduler, *p.tokens, *p.events, *p.writers}, *p.log, p.clock);
 
   p.settings.http.tls_endpoints = endpoints(options, *p.store->current(), p.nodes->own_node());
   p.settings.http.local_socket = p.root.socket();
@@ -268,12 +320,13 @@ Status App::check(const Options& options) {
   // Reads only: no lock, no log, nothing committed, so that it can be asked beside a running confd.
   base::FileSystem& files = base::system_file_system();
   const Root root(options.root);
-  if (auto settings = load_settings(files, root.settings()); !settings) return settings.error();
+  const auto settings = load_settings(files, root.settings());
+  if (!settings) return settings.error();
   const auto text = files.read(root.exaconf());
   if (!text) return text.error();
   const auto config = exaconf::Config::load(*text);
   if (!config) return config.error();
-  if (const auto node = own_node(options, **config); !node) return node.error();
+  if (const auto node = own_node(options, *settings, **config); !node) return node.error();
   ListenerCertificate certificate(files, root, [&] { return *config; });
   return certificate.reload();
 }
@@ -302,7 +355,9 @@ void App::stop() {
   p.server->stop();
   p.writers.reset();
   p.gate.reset();
+  if (p.membership) p.membership->end();  // nothing is taken up any more; what was begun is still agreed on
   p.scheduler.reset();
+  p.membership.reset();
   (void)p.files.remove(p.root.pid()).ok();
   p.log->notice("confd has stopped");
   p.log->flush();

@@ -51,7 +51,7 @@ bool Routes::open_answer(const HttpRequest& head, HttpResponse& answer) const {
   if (head.method != "GET" && head.method != "HEAD") return false;
   const std::string path = base::to_lower(head.path());
   if (path == "/is_master") {
-    answer = plain(200, "true");
+    answer = plain(200, master_().here ? "true" : "false");
     return true;
   }
   if (path == "/healthz") {
@@ -66,14 +66,32 @@ bool Routes::open_answer(const HttpRequest& head, HttpResponse& answer) const {
   }
   if (path != "/master") return false;
   const exaconf::ConfigPtr config = services_.scheduler.config();
-  const auto node = config->nodes().find(node_);
+  const auto master = master_().node;
+  const auto node = master ? config->nodes().find(*master) : config->nodes().end();
   if (node == config->nodes().end()) {
-    answer = plain(503, "EXAConf has no section for this node\n");
+    answer = plain(503, "There is no master at the moment; try again\n");
+    answer.headers.emplace_back("Retry-After", "1");
     return true;
   }
   // No newline: clients paste the body into a URL (spec/rpc.md §1).
   answer = plain(200, head.query("info_type") == "name" ? node->second.name : node->second.private_ip);
   return true;
+}
+
+// Where the master is, when this node is not it.
+std::optional<HttpResponse> Routes::elsewhere(const HttpRequest& request) const {
+  const MasterView view = master_();
+  if (view.here) return std::nullopt;
+  const exaconf::ConfigPtr config = services_.scheduler.config();
+  const auto node = view.node ? config->nodes().find(*view.node) : config->nodes().end();
+  // Without a master what can be read is read here; the scheduler refuses to change anything.
+  if (node == config->nodes().end()) return std::nullopt;
+  const std::string where =
+      "https://" + node->second.private_ip + ":" + std::to_string(port_) + std::string(request.path());
+  HttpResponse response =
+      plain(302, "The master is node " + std::to_string(*view.node) + ": " + where + "\n");
+  response.headers.emplace_back("Location", where);
+  return response;
 }
 
 void Routes::on_header(const HttpRequest& head, std::function<void(HeaderDecision)> decide) {
@@ -159,6 +177,8 @@ void Routes::on_request(HttpRequest request, std::shared_ptr<void> context, rpc:
              "no such subscription");
     return;
   }
+  if (auto other = elsewhere(request))
+    return finish(request, *arrival, responder, std::move(*other), "not master");
   if (!is_post) return finish(request, *arrival, responder, wrong_verb("POST"), "wrong verb");
   const auto kept = std::make_shared<HttpRequest>(std::move(request));
   auto done = [this, kept, arrival, responder](HttpResponse response, const std::string& note) {

@@ -13,6 +13,7 @@
 #include "daemon/dialects.h"
 #include "daemon/events.h"
 #include "daemon/login_gate.h"
+#include "daemon/membership.h"
 #include "rpc/http_server.h"
 
 namespace confd::daemon {
@@ -23,9 +24,16 @@ class Routes : public rpc::HttpHandler {
     std::uint64_t body = 64u << 20;
     DialectLimits dialects;
   };
-  // `node`: the own one; this node is master as long as there is one node only.
-  Routes(Limits limits, int node, LoginGate& gate, RpcServices services, base::Log& log, base::Clock& clock)
-      : limits_(limits), node_(node), gate_(gate), services_(services), log_(log), clock_(clock) {}
+  // `master`: who is it now; `port`: of the listeners, the same on all nodes.
+  Routes(Limits limits, int port, std::function<MasterView()> master, LoginGate& gate, RpcServices services,
+         base::Log& log, base::Clock& clock)
+      : limits_(limits),
+        port_(port),
+        master_(std::move(master)),
+        gate_(gate),
+        services_(services),
+        log_(log),
+        clock_(clock) {}
 
   void on_header(const rpc::HttpRequest& head, std::function<void(rpc::HeaderDecision)> decide) override;
   void on_request(rpc::HttpRequest request, std::shared_ptr<void> context, rpc::Responder responder) override;
@@ -33,13 +41,15 @@ class Routes : public rpc::HttpHandler {
  private:
   struct Arrival;
   bool open_answer(const rpc::HttpRequest& head, rpc::HttpResponse& answer) const;
+  std::optional<rpc::HttpResponse> elsewhere(const rpc::HttpRequest& request) const;
   void log_request(const rpc::HttpRequest& request, const Arrival& arrival, unsigned status,
                    const std::string& note);
   void finish(const rpc::HttpRequest& request, const Arrival& arrival, const rpc::Responder& responder,
               rpc::HttpResponse response, const std::string& note);
 
   const Limits limits_;
-  const int node_;
+  const int port_;
+  const std::function<MasterView()> master_;
   LoginGate& gate_;
   RpcServices services_;
   base::Log& log_;

@@ -53,6 +53,19 @@ Key word(std::string section, std::string name, std::string help, std::vector<st
           get};
 }
 
+Key text(std::string section, std::string name, std::string help, std::string Settings::*member) {
+  return {std::move(section), std::move(name), std::move(help),
+          [=](Settings& settings, const Value& value) -> std::string {
+            if (value.is_null()) return {};
+            if (!value.is_string()) return "wants a text";
+            settings.*member = value.as_string();
+            return {};
+          },
+          [=](const Settings& settings) {
+            return (settings.*member).empty() ? std::string("''") : settings.*member;
+          }};
+}
+
 constexpr std::int64_t kGiB = 1ll << 30;
 
 #define FIELD(type, path)                                             \
@@ -66,9 +79,24 @@ constexpr std::int64_t kGiB = 1ll << 30;
 std::vector<Key> make_keys() {
   return {
       word(
-          "cluster", "store", "where EXAConf is agreed on: local = one node, no other program is needed",
-          {"local"}, [](Settings& s, const std::string& w) { s.store = w; },
+          "cluster", "store",
+          "where EXAConf is agreed on: local = one node, no other program is needed; etcd = the etcd at "
+          "`endpoints`",
+          {"local", "etcd"}, [](Settings& s, const std::string& w) { s.store = w; },
           [](const Settings& s) { return s.store; }),
+      text("cluster", "endpoints", "the store's members: host:port, host:port, ... (TLS)",
+           &Settings::etcd_endpoints),
+      text("cluster", "prefix", "start of the store's keys; one for each cluster that shares it",
+           &Settings::etcd_prefix),
+      text("cluster", "authority",
+           "who signed the store's certificates; default: the cluster's own authority",
+           &Settings::etcd_authority),
+      text("cluster", "certificate", "shown to the store; default: this node's certificate of the cluster",
+           &Settings::etcd_certificate),
+      text("cluster", "key", "of that certificate", &Settings::etcd_key),
+      number("cluster", "lease_seconds",
+             "a master that is silent for so long is replaced; renewed three times within", 1, 60,
+             SPAN(seconds, lease)),
       word(
           "log", "level", "least severe level that is logged; SIGHUP reads it again",
           {"err", "warn", "notice", "info", "debug"},

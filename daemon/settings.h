@@ -18,6 +18,10 @@ namespace confd::daemon {
 
 struct Settings {
   std::string store = "local";
+  std::string etcd_endpoints;  // "host:port, host:port"
+  std::string etcd_prefix = "/confd/";
+  std::string etcd_authority, etcd_certificate, etcd_key;  // paths; empty: this node's own of the cluster
+  std::chrono::milliseconds lease{3000};
   base::Log::Options log;
   rpc::HttpServerOptions http;
   std::uint64_t body_limit = 64u << 20;  // after the login

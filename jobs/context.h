@@ -18,6 +18,7 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "base/value.h"
+#include "cluster/members.h"
 #include "cluster/node_control.h"
 #include "exaconf/config.h"
 #include "exaconf/transaction.h"
@@ -42,6 +43,7 @@ inline void or_throw(const base::Status& status) {
 // What handlers may use; owned by the daemon, outlives all jobs.
 struct JobServices {
   cluster::NodeControl& nodes;
+  cluster::Members& members;
   base::Clock& clock;
   base::FileSystem& files;
   base::Random& random;

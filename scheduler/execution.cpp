@@ -120,6 +120,8 @@ void Scheduler::publish(const JobPtr& job, exaconf::Transaction transaction) {
   };
   request.done = [this, job](Result<cluster::Publication> published) {
     CONFD_FAILPOINT("scheduler.published");
+    if (!published && published.error().code == Code::unknown_outcome)
+      return fail(job, Code::unknown_outcome, published.error().text);
     if (!published) {
       {
         MutexLock lock(mutex_);
@@ -127,6 +129,12 @@ void Scheduler::publish(const JobPtr& job, exaconf::Transaction transaction) {
         job->record.diff = Value();
       }
       return fail(job, published.error().code, "EXAConf was not changed: " + published.error().text);
+    }
+    if (!published->behind.empty()) {
+      MutexLock lock(mutex_);
+      for (const int node : published->behind)
+        job->record.warnings.push_back("node " + std::to_string(node) +
+                                       " did not hold this revision in time; it catches up by itself");
     }
     reach(job, Stage::committed, true);
     end(job);

@@ -4,7 +4,8 @@
 
 namespace confd::scheduler {
 
-Recovery recover(const JobRecord& record, std::span<const RevisionOnDisk> on_disk) {
+Recovery recover(const JobRecord& record, std::span<const RevisionOnDisk> on_disk,
+                 const WasPublished& was_published) {
   if (record.stage == Stage::submitted) {
     if (record.params_masked)
       return {Verdict::interrupted,
@@ -25,6 +26,16 @@ Recovery recover(const JobRecord& record, std::span<const RevisionOnDisk> on_dis
            r.checksum == record.published->written_checksum;
   });
   if (found) return {Verdict::committed, {}};
+  if (was_published) {
+    // This node may have ended between the agreement and its own disk.
+    const auto agreed = was_published(record.published->written_revision, record.published->written_checksum);
+    if (!agreed)
+      return {Verdict::unknown, "confd ended while revision " + std::to_string(record.published->revision) +
+                                    " was being published, and the cluster's store does not tell whether it "
+                                    "was: " +
+                                    agreed.error().text};
+    if (*agreed) return {Verdict::committed, {}};
+  }
   return {Verdict::interrupted, "confd ended before revision " + std::to_string(record.published->revision) +
                                     " of EXAConf was written; EXAConf was not changed by this job"};
 }

@@ -2,6 +2,7 @@
 // (docs/stages-and-recovery.md has its table). Thread-safety: pure.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
 #include <utility>
@@ -19,7 +20,8 @@ struct RevisionOnDisk {
 enum class Verdict {
   start_again,  // it had not been started: back into the queue
   interrupted,  // ends with Code::interrupted and the text
-  committed,    // its revision is on disk: it ends as it would have
+  committed,    // its revision is on disk, or the cluster's store knows it: it ends as it would have
+  unknown,      // the store, which would know, does not answer: Code::unknown_outcome and the text
 };
 
 struct Recovery {
@@ -27,7 +29,11 @@ struct Recovery {
   std::string text;  // result_desc of an interrupted job
 };
 
+// With several nodes: asks the cluster's store.
+using WasPublished = std::function<base::Result<bool>(std::int64_t revision, const std::string& checksum)>;
+
 // REQUIRES: !record.ended
-Recovery recover(const JobRecord& record, std::span<const RevisionOnDisk> on_disk);
+Recovery recover(const JobRecord& record, std::span<const RevisionOnDisk> on_disk,
+                 const WasPublished& was_published = {});
 
 }  // namespace confd::scheduler

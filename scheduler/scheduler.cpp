@@ -116,6 +116,9 @@ void Scheduler::submit(Submission submission, std::function<void(Result<JobId>)>
     return decline(job, allowed.error().code, allowed.error().text, std::move(accepted));
   auto checked = jobs::check_params(*descriptor, submission.params);
   if (!checked) return decline(job, checked.error().code, checked.error().text, std::move(accepted));
+  if (hooks_.may_change && durability(*job) == Durability::power)
+    if (Status may = hooks_.may_change(); !may)
+      return decline(job, may.error().code, may.error().text, std::move(accepted));
   job->params = std::move(checked->params);
   record.warnings = std::move(submission.warnings);
   for (std::string& warning : checked->warnings) record.warnings.push_back(std::move(warning));

@@ -64,6 +64,13 @@ class Scheduler {
   struct Hooks {
     std::function<void(const JobRecord&)> on_stage;
     std::function<void(exaconf::ConfigPtr)> on_revision;
+    // With several nodes, see cluster::Publisher::Hooks; `was_published`: did this revision become the
+    // cluster's?
+    std::function<base::Status(const exaconf::Config& base, const exaconf::Config& next)> agree;
+    std::function<void(std::int64_t revision, std::function<void(std::vector<int> behind)> done)> when_held;
+    std::function<base::Result<bool>(std::int64_t revision, const std::string& checksum)> was_published;
+    // Why nothing can be changed now (no master, not master); asked before a modify job is taken.
+    std::function<base::Status()> may_change;
   };
   static base::Result<std::unique_ptr<Scheduler>> open(SchedulerOptions options, std::string directory,
                                                        exaconf::Store& store, const std::string& exaconf_path,
@@ -91,6 +98,10 @@ class Scheduler {
   base::Status stop_job(JobId id, const std::string& by);
 
   exaconf::ConfigPtr config() const { return store_.current(); }
+  // Takes up what the cluster agreed on; `done` when it is durable.
+  void adopt(exaconf::ConfigPtr agreed, std::function<void(base::Status)> done) {
+    publisher_->adopt(std::move(agreed), std::move(done));
+  }
 
   // No job is taken any more; returns when none runs or at the deadline, then those that run are asked to
   // stop. Queued ones stay for the next start.

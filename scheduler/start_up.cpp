@@ -82,6 +82,9 @@ Result<std::unique_ptr<Scheduler>> Scheduler::open(SchedulerOptions options, std
   };
   publishing.on_revision = s->hooks_.on_revision;
   publishing.look_every = s->options_.look_every;
+  publishing.agree = s->hooks_.agree;
+  publishing.when_held = s->hooks_.when_held;
+  publishing.on_problem = [&log](const Error& problem) { log.err(problem.text); };
   s->publisher_ = std::make_unique<cluster::Publisher>(store, first_free, std::move(publishing));
   s->readers_ = std::make_unique<WorkerPool>(2);
   s->historians_ = std::make_unique<WorkerPool>(1);
@@ -142,7 +145,7 @@ Status Scheduler::recover_jobs(Journal::Recovered recovered, const std::string& 
                      files_->is_archived(record.id) ? Folder::archive : Folder::finish);
       continue;
     }
-    const Recovery decided = scheduler::recover(record, on_disk);
+    const Recovery decided = scheduler::recover(record, on_disk, hooks_.was_published);
     if (decided.verdict == Verdict::start_again) {
       if (JobPtr job = revive(record)) {
         record_it(record);
@@ -163,7 +166,7 @@ Status Scheduler::recover_jobs(Journal::Recovered recovered, const std::string& 
       record.reach(Stage::committed, services_.clock.now());
       record.warnings.push_back("confd was restarted between the last work of this job and its end");
     } else {
-      record.code = Code::interrupted;
+      record.code = decided.verdict == Verdict::unknown ? Code::unknown_outcome : Code::interrupted;
       record.text = decided.text;
       record.output.reset();
       record.published.reset();

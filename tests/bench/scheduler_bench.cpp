@@ -16,6 +16,7 @@
 
 #include "exaconf/initial.h"
 #include "scheduler/scheduler.h"
+#include "tests/support/fake_members.h"
 
 namespace {
 
@@ -132,7 +133,8 @@ int main(int argc, char** argv) {
                            [](const base::Struct&, std::stop_token) -> base::Result<base::Value> {
                              return base::Value(base::Struct{{"boot_time", 1'594'131'247}});
                            });
-  jobs::JobServices services{nodes, base::system_clock(), files, base::system_random(), root};
+  test::FakeMembers members;
+  jobs::JobServices services{nodes, members, base::system_clock(), files, base::system_random(), root};
   auto log = base::Log::open({});
   auto opened = scheduler::Scheduler::open({}, root + "/spool/jobs", **store, root + "/etc/EXAConf", services,
                                            **log, {});

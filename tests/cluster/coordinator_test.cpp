@@ -72,7 +72,8 @@ struct Node {
     coordinator = std::move(*started);
   }
   ~Node() {
-    publisher.reset();  // its hooks use the coordinator
+    coordinator->end();  // nothing is adopted any more
+    publisher.reset();
     coordinator.reset();
   }
 

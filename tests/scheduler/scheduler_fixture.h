@@ -15,6 +15,7 @@
 #include "tests/support/eventually.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_file_system.h"
+#include "tests/support/fake_members.h"
 #include "tests/support/fake_random.h"
 
 namespace confd::test {
@@ -169,7 +170,8 @@ class Life {
   FakeClock clock;
   FakeRandom random;
   cluster::NodeControl nodes{11};
-  jobs::JobServices services{nodes, clock, disk_, random, kRoot};
+  FakeMembers members;
+  jobs::JobServices services{nodes, members, clock, disk_, random, kRoot};
   std::atomic<Gate*> boot_gate{nullptr};
   std::atomic<int> boot_calls{0};
   base::Error problem;

@@ -20,6 +20,7 @@
 #include "tests/support/config_text.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_file_system.h"
+#include "tests/support/fake_members.h"
 #include "tests/support/fake_random.h"
 
 namespace confd::test {
@@ -138,7 +139,8 @@ class JobTest {
   }
 
   exaconf::ConfigPtr config_;
-  jobs::JobServices services_{nodes, clock, files, random, root};
+  FakeMembers members;
+  jobs::JobServices services_{nodes, members, clock, files, random, root};
 };
 
 }  // namespace confd::test

@@ -1,0 +1,26 @@
+// FakeMembers: a cluster as a test wants it to be.
+#pragma once
+
+#include <vector>
+
+#include "cluster/members.h"
+
+namespace confd::test {
+
+struct FakeMembers : cluster::Members {
+  bool cluster_on = false;
+  std::optional<int> master_node = 11;
+  std::vector<int> live{11};
+  std::vector<int> handed_to;
+  base::Status hand_over_result;
+
+  bool is_cluster() const override { return cluster_on; }
+  std::optional<int> master() const override { return master_node; }
+  std::vector<int> live_nodes() const override { return live; }
+  base::Status hand_over(int to) override {
+    handed_to.push_back(to);
+    return hand_over_result;
+  }
+};
+
+}  // namespace confd::test
