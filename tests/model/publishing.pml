@@ -155,12 +155,23 @@ hidden byte some_node, some_text, result;
 #else
 #define KEY_HOLDS(n, j) (key[n] == 0 || number[key[n] - 1] >= number[j])
 #endif
+#ifdef WITHOUT_FRESH_VIEW /* which nodes live is taken from a view older than the put */
+byte seen[JOBS + 1] = 0;
+#undef KEY_HOLDS
+#define KEY_HOLDS(n, j) (!IN(seen[j], n) || key[n] == 0 || number[key[n] - 1] >= number[j])
+#endif
 #define LIVE_NODES_HOLD(j) (KEY_HOLDS(0, j) && KEY_HOLDS(1, j) && KEY_HOLDS(2, j))
 
 #ifdef WITHOUT_LEASE_ON_RECORD
 #define RECORD_ALLOWED(n) true
 #else
 #define RECORD_ALLOWED(n) (term == mine[n])
+#endif
+
+#ifdef WITHOUT_END_OF_TERM /* a node that was killed ends its own jobs while its old key still stands */
+#define TERM_IS_OVER(x) true
+#else
+#define TERM_IS_OVER(x) (term != by_term[x])
 #endif
 
 #ifdef WITHOUT_DEADLINE /* goes on until the store says that the lease has ended */
@@ -228,6 +239,10 @@ inline resign(n) {
 
 /* The unfinished job x of a master before: its revision is in the history, or it never will be. */
 #define TO_DO(n, x) (LINKED(n) && mine[n] != 0 && at[n] == IDLE && x <= JOBS && IN(todo[n], x))
+/* The same for a job in the journal of a node that was killed and is back. */
+#define OWN_TO_DO(n, x)                                                                                       \
+  (LINKED(n) && mine[n] == 0 && at[n] == IDLE && x <= JOBS && by[x] == n &&                                   \
+   IN((recorded & ~(told_committed | told_interrupted)), x) && TERM_IS_OVER(x))
 inline end_job(n, x) {
   todo[n] = todo[n] & ~SET(x);
   if
@@ -297,6 +312,9 @@ end:
   :: d_step { TO_DO(n, 1) -> end_job(n, 1) }
   :: d_step { TO_DO(n, 2) -> end_job(n, 2) }
   :: d_step { TO_DO(n, 3) -> end_job(n, 3) }
+  :: d_step { OWN_TO_DO(n, 1) -> end_job(n, 1) }
+  :: d_step { OWN_TO_DO(n, 2) -> end_job(n, 2) }
+  :: d_step { OWN_TO_DO(n, 3) -> end_job(n, 3) }
 
   /* Master: takes a job, builds its text, gives it a number, puts its record. */
   :: d_step { LINKED(n) && mine[n] != 0 && at[n] == IDLE && (jobs + 1 < JOBS || (calm && jobs < JOBS)) ->
@@ -318,6 +336,14 @@ end:
         by[jobs] = n;
         by_term[jobs] = mine[n];
         recorded = recorded | SET(jobs);
+#ifdef WITHOUT_FRESH_VIEW
+        for (some_node : 0 .. NODES - 1) {
+          if
+          :: key[some_node] != 0 -> seen[jobs] = seen[jobs] | SET(some_node)
+          :: else
+          fi
+        }
+#endif
         at[n] = CHECKED;
 #ifdef WITHOUT_PUT_BEFORE_ANSWER
         tell_committed(jobs)
@@ -345,7 +371,13 @@ end:
   :: d_step { LINKED(n) && at[n] == UNKNOWN && !IN_HISTORY(job[n]) && CERTAIN(job[n]) ->
       tell_interrupted(job[n]); done(n)
     }
-  /* Nothing has changed, the first copy may still be on its way: the same again. */
+  /* Nothing has changed, the first copy may still be on its way. Either the text in force is put once more, so
+   * that the position moves and the copy fails for certain; */
+  :: d_step { LINKED(n) && at[n] == UNKNOWN && !IN_HISTORY(job[n]) && BASE_UNCHANGED(job[n]) &&
+      STILL_MASTER(job[n]) && mine[n] == term ->
+      position++; put_at[conf] = position; tell_interrupted(job[n]); done(n)
+    }
+  /* or the same is sent again. */
   :: d_step { LINKED(n) && at[n] == UNKNOWN && !IN_HISTORY(job[n]) && BASE_UNCHANGED(job[n]) &&
       STILL_MASTER(job[n]) && mine[n] == term && copies[job[n]] < 2 ->
       copies[job[n]]++; at[n] = WAITING
