@@ -21,6 +21,8 @@
 
 namespace confd::cluster {
 
+class EtcdConnections;
+
 struct KeyValue {
   std::string key;
   std::string value;
@@ -76,7 +78,9 @@ class EtcdClient {
   EtcdClient& operator=(const EtcdClient&) = delete;
 
   // Errors of all calls: Code::no_quorum (etcd answers that it has no leader, or no endpoint can be reached),
-  // Code::timeout, Code::stopped, Code::io_error with etcd's own text.
+  // Code::timeout, Code::stopped, Code::io_error with etcd's own text. Calls that change something and are
+  // not repeatable (transact, add_learner, promote, remove_member) also: Code::unknown_outcome. Calls to one
+  // endpoint: Code::node_unreachable.
   base::Result<std::vector<KeyValue>> range(const std::string& key, const std::string& range_end,
                                             const Call& call, bool serializable = false);
   // The header's revision too: a watch goes on from there.
@@ -85,7 +89,6 @@ class EtcdClient {
     std::int64_t revision = 0;
   };
   base::Result<Snapshot> snapshot(const std::string& key, const std::string& range_end, const Call& call);
-  // Also Code::unknown_outcome.
   base::Result<EtcdTransactionResult> transact(const std::vector<EtcdCompare>& compares,
                                                const std::vector<EtcdOperation>& then,
                                                const std::vector<EtcdOperation>& otherwise, const Call& call);
@@ -93,12 +96,15 @@ class EtcdClient {
   base::Result<std::int64_t> grant_lease(std::chrono::seconds time_to_live, const Call& call);
   // Seconds left; Code::not_found when the lease has ended.
   base::Result<std::chrono::seconds> keep_alive(std::int64_t lease, const Call& call);
+  // ok too when it has ended already.
   base::Status revoke_lease(std::int64_t lease, const Call& call);
 
   struct Event {
     bool removed = false;
     KeyValue value;
   };
+  // `revision`: all events up to there have been handed over, so watching goes on from the next. A progress
+  // notification comes as a batch without events.
   // Blocks; hands over events from `from_revision` on as they come, in batches of one etcd revision or more,
   // until `each` returns false (ok), the stop token (Code::stopped) or the connection ends
   // (Code::node_unreachable: call again from the next revision). Code::not_found: the revision is compacted
@@ -108,6 +114,7 @@ class EtcdClient {
                      const std::function<bool(std::int64_t revision, const std::vector<Event>& events)>& each,
                      std::chrono::milliseconds silence, std::stop_token stop);
 
+  // ok too when that is done already.
   base::Status compact(std::int64_t revision, const Call& call);
   base::Status defragment(const Endpoint& endpoint, const Call& call);
 
@@ -124,8 +131,8 @@ class EtcdClient {
   base::Result<EndpointStatus> status(const Endpoint& endpoint, const Call& call);
 
  private:
-  struct State;
-  std::unique_ptr<State> state_;
+  EtcdConnections& connections() const { return *connections_; }
+  const std::unique_ptr<EtcdConnections> connections_;
 };
 
 }  // namespace confd::cluster

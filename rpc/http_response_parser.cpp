@@ -95,6 +95,8 @@ std::size_t ResponseParser::put(std::string_view bytes) {
     if (error == http::error::need_more) {
       if (header_done() && bytes.size() - used > kChunkLineLimit) {
         impl_->fault = "a chunk header or trailer is too long";
+      } else if (!header_done() && bytes.size() - used > kHeaderLimit) {
+        impl_->fault = "the header is too long";
       }
       if (now == 0) break;
     } else if (error) {

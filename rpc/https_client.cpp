@@ -72,12 +72,13 @@ struct Order {
 // One try of one call on an open connection.
 class Exchange {
  public:
-  Exchange(TlsConnection& link, CallWait& wait, const Order& order, std::string authority,
-           std::size_t answer_limit)
+  Exchange(TlsConnection& link, CallWait& wait, const Order& order, const std::string& head,
+           const std::string& authority, std::size_t answer_limit)
       : link_(link),
         wait_(wait),
         order_(order),
-        authority_(std::move(authority)),
+        head_(head),
+        authority_(authority),
         answer_limit_(answer_limit),
         parser_(order.request.method == "HEAD", [this](std::string_view bytes) { return take(bytes); }) {}
 
@@ -104,7 +105,8 @@ class Exchange {
   TlsConnection& link_;
   CallWait& wait_;
   const Order& order_;
-  const std::string authority_;
+  const std::string& head_;
+  const std::string& authority_;
   const std::size_t answer_limit_;
   ResponseParser parser_;
   std::string input_;  // not yet used by the parser
@@ -167,14 +169,12 @@ base::Status Exchange::send(std::string_view bytes) {
 }
 
 base::Status Exchange::send_request() {
-  auto head = render_head(order_.request, authority_, order_.more != nullptr);
-  if (!head) return head.error();
   if (!order_.more) {
-    if (order_.request.body.size() <= kJoinedBody) return send(*head + order_.request.body);
-    if (auto status = send(*head); !status) return status;
+    if (order_.request.body.size() <= kJoinedBody) return send(head_ + order_.request.body);
+    if (auto status = send(head_); !status) return status;
     return send(order_.request.body);
   }
-  if (auto status = send(*head); !status) return status;
+  if (auto status = send(head_); !status) return status;
   while (!is_answered()) {
     if (auto status = wait_.check(); !status) return waited(status.error(), false);
     auto piece = (*order_.more)();
@@ -249,6 +249,8 @@ Result<HttpResponse> HttpsClient::Connection::run(const ClientTls& tls, const Ta
                                                   const Order& order, const Limits& limits) {
   const std::string authority = authority_of(target);
   sent = false;
+  const auto head = render_head(order.request, authority, order.more != nullptr);
+  if (!head) return head.error();
   CallWait wait(limits.deadline, limits.stop);
   if (auto status = wait.check(); !status) {
     return Error{status.error().code, authority + ": " + status.error().text + " (before it began)"};
@@ -257,9 +259,11 @@ Result<HttpResponse> HttpsClient::Connection::run(const ClientTls& tls, const Ta
     if (link.is_open() && link.is_stale()) link.close();
     const bool kept = link.is_open();
     if (!kept) {
-      if (auto status = link.open(target, tls, wait); !status) return status.error();
+      CallWait connecting(std::min(limits.deadline, limits.connect_by.value_or(limits.deadline)),
+                          limits.stop);
+      if (auto status = link.open(target, tls, connecting); !status) return status.error();
     }
-    Exchange exchange(link, wait, order, authority, limits.answer_bytes);
+    Exchange exchange(link, wait, order, *head, authority, limits.answer_bytes);
     auto answer = exchange.run();
     sent = exchange.sent();
     if (!exchange.reusable()) link.close();

@@ -49,7 +49,8 @@ class HttpsClient {
   struct Target {
     std::string host;  // IP address, or a name to be resolved
     std::uint16_t port = 443;
-    std::string source_address;  // local IP address to call from; empty: the system's choice
+    std::string source_address;    // local IP address to call from; empty: the system's choice
+    std::string server_name = {};  // instead of ClientTls::server_name(): one context for many servers
   };
   struct Limits {
     std::chrono::steady_clock::time_point deadline;  // of the whole call
@@ -58,6 +59,8 @@ class HttpsClient {
     // Send once more when a kept connection ends without a byte of an answer. false: only what had not begun
     // to go out, for requests that must not take effect twice. Uploads are never sent twice.
     bool resend = true;
+    // Earlier end for making the connection, so that time is left to ask somebody else.
+    std::optional<std::chrono::steady_clock::time_point> connect_by = std::nullopt;
   };
 
   HttpsClient(std::shared_ptr<const ClientTls> tls, Target target);

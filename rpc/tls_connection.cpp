@@ -184,8 +184,9 @@ base::Status TlsConnection::connect(const HttpsClient::Target& target, CallWait&
 
 base::Status TlsConnection::shake_hands(const HttpsClient::Target& target, const ClientTls& tls,
                                         CallWait& wait) {
+  const std::string& name = target.server_name.empty() ? tls.server_name() : target.server_name;
   ssl_.reset(SSL_new(tls.context()));
-  if (!ssl_ || SSL_set_fd(ssl_.get(), descriptor_) != 1 || !expect_name(ssl_.get(), tls.server_name())) {
+  if (!ssl_ || SSL_set_fd(ssl_.get(), descriptor_) != 1 || !expect_name(ssl_.get(), name)) {
     return unreachable(target, "TLS set-up: " + openssl_reason());
   }
   while (true) {
@@ -201,7 +202,7 @@ base::Status TlsConnection::shake_hands(const HttpsClient::Target& target, const
     }
     const long verified = SSL_get_verify_result(ssl_.get());
     if (verified == X509_V_ERR_HOSTNAME_MISMATCH || verified == X509_V_ERR_IP_ADDRESS_MISMATCH) {
-      return unreachable(target, "the server's certificate does not carry the name " + tls.server_name());
+      return unreachable(target, "the server's certificate does not carry the name " + name);
     }
     if (verified != X509_V_OK) {
       return unreachable(target, std::string("the server's certificate is refused: ") +

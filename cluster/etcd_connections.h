@@ -1,0 +1,61 @@
+// EtcdConnections: which endpoint of etcd is spoken to, and the connections that are kept to it. Used by
+// EtcdClient. Thread-safety: any thread; no lock is held while bytes move.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/mutex.h"
+#include "base/result.h"
+#include "base/value.h"
+#include "cluster/etcd_client.h"
+#include "rpc/https_client.h"
+
+namespace confd::cluster {
+
+class EtcdConnections {
+ public:
+  using Endpoint = EtcdClient::Endpoint;
+  using Call = EtcdClient::Call;
+  // repeatable: twice is as good as once, so another endpoint is asked when an answer gets lost. once: a lost
+  // answer is Code::unknown_outcome. local: repeatable, and needs no leader (serializable reads).
+  enum class Kind { repeatable, once, local };
+
+  EtcdConnections(std::shared_ptr<const rpc::ClientTls> tls, std::vector<Endpoint> endpoints);
+
+  // POST of JSON to the endpoint that answered last; the others are tried as long as the deadline allows.
+  base::Result<base::Value> post(const std::string& path, const std::string& body, Kind kind,
+                                 const Call& call) EXCLUDES(mutex_);
+  // The same to this one alone. Code::node_unreachable when it can't be reached.
+  base::Result<base::Value> post_to(const Endpoint& endpoint, const std::string& path,
+                                    const std::string& body, const Call& call);
+
+  // For a stream: a connection of its own to the endpoint that answered last, not yet made. `number` goes to
+  // answered() or failed().
+  rpc::HttpsClient stream_client(std::size_t& number) EXCLUDES(mutex_);
+  void answered(std::size_t number) EXCLUDES(mutex_);
+  // Others are asked first from now on.
+  void failed(std::size_t number) EXCLUDES(mutex_);
+  std::size_t size() const { return endpoints_.size(); }
+
+ private:
+  struct Attempt;
+  Attempt attempt(std::size_t number, const rpc::HttpRequest& request, Kind kind,
+                  const rpc::HttpsClient::Limits& limits) EXCLUDES(mutex_);
+  std::optional<rpc::HttpsClient> take_idle(std::size_t number) EXCLUDES(mutex_);
+  void keep(std::size_t number, rpc::HttpsClient client) EXCLUDES(mutex_);
+  std::size_t preferred() const EXCLUDES(mutex_);
+
+  const std::shared_ptr<const rpc::ClientTls> tls_;
+  const std::vector<Endpoint> endpoints_;
+  mutable base::Mutex mutex_;
+  std::size_t preferred_ GUARDED_BY(mutex_) = 0;
+  std::vector<std::vector<rpc::HttpsClient>> idle_ GUARDED_BY(mutex_);  // one list an endpoint
+};
+
+// Request as etcd's gateway wants it. `needs_leader`: a member that has lost its leader refuses at once.
+rpc::HttpRequest etcd_request(const std::string& path, const std::string& body, bool needs_leader);
+
+}  // namespace confd::cluster
