@@ -9,6 +9,7 @@
 #include "auth/x509_parts.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "exaconf/node_names.h"
 
 namespace confd::auth {
 namespace {
@@ -17,7 +18,6 @@ constexpr long kAuthorityDays = 20 * 365 + 5;
 constexpr long kNodeDays = 10 * 365 + 2;
 constexpr std::size_t kLargestPem = 64 * 1024;
 constexpr std::size_t kLongestCommonName = 64;  // X.520
-constexpr std::string_view kNodeUri = "confd://node/";
 
 base::Error unusable(const std::string& what, const std::string& why) {
   ERR_clear_error();
@@ -72,7 +72,7 @@ base::Result<std::string> sign_node(const Authority& authority, EVP_PKEY* key, i
   if (node < 0)
     return base::Error{base::Code::bad_parameter, "a node's id is not negative, as " + std::to_string(node)};
   if (base::Status checked = check_names(names); !checked.ok()) return checked.error();
-  names.push_back(node_server_name(node));
+  names.push_back(exaconf::node_server_name(node));
   X509* issuer = authority.certificate.get();
   const X509Ptr certificate(X509_new());
   X509* cert = certificate.get();
@@ -87,7 +87,7 @@ base::Result<std::string> sign_node(const Authority& authority, EVP_PKEY* key, i
       add_extension(cert, issuer, NID_subject_key_identifier, "hash") &&
       add_extension(cert, issuer, NID_authority_key_identifier, "keyid:always") &&
       add_extension(cert, issuer, NID_subject_alt_name,
-                    "URI:" + std::string(kNodeUri) + std::to_string(node) + "," + alternative_names(names)) &&
+                    "URI:" + exaconf::node_uri(node) + "," + alternative_names(names)) &&
       X509_sign(cert, authority.key.get(), EVP_sha256()) != 0;
   std::string text = made ? certificate_pem(cert) : std::string();
   if (text.empty()) return openssl_failure("making the certificate of node " + std::to_string(node));
@@ -165,19 +165,6 @@ base::Result<std::string> sign_certificate_request(const SignedPair& pair, std::
   return sign_node(*authority, key, node, names, now);
 }
 
-std::optional<int> node_of_uri(std::string_view uri) {
-  if (!uri.starts_with(kNodeUri)) return std::nullopt;
-  const std::string_view digits = uri.substr(kNodeUri.size());
-  const auto id = base::parse_int(digits);
-  // One spelling only: "+12", "012" and "12 " are not ours.
-  if (!id || *id < 0 || *id > 2'147'483'647 || std::to_string(*id) != digits) return std::nullopt;
-  return static_cast<int>(*id);
-}
-
-std::string node_server_name(int node) {
-  return "node-" + std::to_string(node) + ".confd.internal";
-}
-
 std::optional<int> node_of_certificate(std::string_view pem) {
   const X509Ptr certificate = read_certificate(pem);
   if (!certificate) return std::nullopt;
@@ -187,7 +174,7 @@ std::optional<int> node_of_certificate(std::string_view pem) {
   for (int i = 0; names && i < sk_GENERAL_NAME_num(names.get()); ++i) {
     const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
     if (name->type != GEN_URI) continue;
-    const auto found = node_of_uri(text_of(name->d.uniformResourceIdentifier));
+    const auto found = exaconf::node_of_uri(text_of(name->d.uniformResourceIdentifier));
     if (found && node) return std::nullopt;  // of two nodes at once: of none
     if (found) node = found;
   }

@@ -45,10 +45,6 @@ base::Result<std::string> sign_certificate_request(const SignedPair& authority, 
                                                    base::WallTime now);
 // "confd://node/12" among the URI names of a certificate (PEM) -> 12.
 std::optional<int> node_of_certificate(std::string_view certificate_pem);
-// "confd://node/12" -> 12; nothing for any other text.
-std::optional<int> node_of_uri(std::string_view uri);
-// "node-12.confd.internal": what a caller asks the listener for (SNI), and finds in the certificate it gets.
-std::string node_server_name(int node);
 
 class JoinTokens {
  public:

@@ -1,7 +1,10 @@
 #include "daemon/listener_certificate.h"
 
+#include "auth/cluster_authority.h"
 #include "base/failpoint.h"
 #include "base/text.h"
+#include "daemon/cluster_identity.h"
+#include "exaconf/node_names.h"
 
 namespace confd::daemon {
 
@@ -44,6 +47,7 @@ Result<rpc::TlsSettings> ListenerCertificate::load() const {
     settings.verify = rpc::TlsSettings::Verify::optional;
   if (verify && base::equals_ignoring_case(*verify, "required"))
     settings.verify = rpc::TlsSettings::Verify::required;
+  if (Status done = add_peer_identity(settings); !done) return done.error();
 
   if (rpc::TlsContext::create(settings)) return settings;
   // An installation may have been cut off between its renames.
@@ -53,6 +57,20 @@ Result<rpc::TlsSettings> ListenerCertificate::load() const {
   if (const auto text = files_.read(at.authorities + std::string(kPending))) pending.authorities_pem = *text;
   if (rpc::TlsContext::create(pending)) return pending;
   return settings;  // the caller's own attempt says what is wrong with them
+}
+
+Status ListenerCertificate::add_peer_identity(rpc::TlsSettings& settings) const {
+  auto identity = read_cluster_identity(files_, root_);
+  if (!identity && identity.error().code == Code::not_found) return {};  // `confd --check` of an older root
+  if (!identity) return identity.error();
+  const auto node = auth::node_of_certificate(identity->certificate_pem);
+  if (!node)
+    return Error{Code::invalid_config, root_.node_certificate() + " names no node: it is not from confd"};
+  settings.peer_server_name = exaconf::node_server_name(*node);
+  settings.peer_certificate_pem = std::move(identity->certificate_pem);
+  settings.peer_private_key_pem = std::move(identity->key_pem);
+  settings.peer_authorities_pem = std::move(identity->authority_pem);
+  return {};
 }
 
 Status ListenerCertificate::reload() {

@@ -40,6 +40,8 @@ class ListenerCertificate {
     std::string key, certificate, authorities;
   };
   Paths paths() const;
+  // The certificate of etc/cluster for callers that are nodes.
+  base::Status add_peer_identity(rpc::TlsSettings& settings) const;
 
   base::FileSystem& files_;
   const Root root_;

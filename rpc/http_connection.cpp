@@ -58,6 +58,7 @@ void HttpConnection::continue_handshake() {
       phase_ = Phase::idle;
       set_deadline(server_->options.idle_deadline);
       client_subject_ = transport_.client_subject();
+      peer_uri_ = transport_.peer_uri();
       if (transport_.has_pending()) {
         read_on();
       } else {
@@ -244,6 +245,7 @@ void HttpConnection::header_complete() {
   request_.remote_address = client_.address;
   request_.peer = client_.credentials;
   request_.client_subject = client_subject_;
+  request_.peer_uri = peer_uri_;
   keep_alive_ = parser_->keep_alive();
   http_1_0_ = parser_->http_1_0();
   head_only_ = request_.method == "HEAD";

@@ -158,6 +158,7 @@ class HttpConnection final : public EventLoop::SocketEvents,
   HttpTransport transport_;
   const Client client_;
   std::string client_subject_;
+  std::string peer_uri_;
   std::size_t slot_ = 0;  // in loop_->connections
 
   Phase phase_ = Phase::handshake;

@@ -28,6 +28,9 @@ struct HttpRequest {
   std::string remote_address;           // "127.0.0.1"; "local" for a local socket
   std::optional<PeerCredentials> peer;  // local socket only
   std::string client_subject;           // subject of a verified client certificate, else empty
+  // URI name of a certificate that TlsSettings::peer_authorities_pem signed, "confd://node/12"; empty for all
+  // who did not come as a peer.
+  std::string peer_uri;
 
   // First header of that name, any case; nullptr when absent.
   const std::string* header(std::string_view name) const;

@@ -12,6 +12,8 @@
 #include <cstring>
 #include <utility>
 
+#include "rpc/tls_peer.h"
+
 namespace confd::rpc {
 
 HttpTransport::HttpTransport(EventLoop::Socket socket, SSL_CTX* tls) : socket_(std::move(socket)) {
@@ -123,7 +125,7 @@ void HttpTransport::close() {
 }
 
 std::string HttpTransport::client_subject() const {
-  if (!ssl_ || SSL_get_verify_result(ssl_.get()) != X509_V_OK) return {};
+  if (!ssl_ || SSL_get_verify_result(ssl_.get()) != X509_V_OK || came_as_peer(ssl_.get())) return {};
   X509* certificate = SSL_get0_peer_certificate(ssl_.get());
   if (!certificate) return {};
   std::string text;
@@ -135,6 +137,10 @@ std::string HttpTransport::client_subject() const {
     BIO_free(bio);
   }
   return text;
+}
+
+std::string HttpTransport::peer_uri() const {
+  return ssl_ ? verified_peer_uri(ssl_.get()) : std::string();
 }
 
 }  // namespace confd::rpc

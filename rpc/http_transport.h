@@ -43,6 +43,8 @@ class HttpTransport {
 
   // Subject of the verified certificate of the client (RFC 2253 text), empty without one.
   std::string client_subject() const;
+  // As HttpRequest::peer_uri; then there is no client_subject().
+  std::string peer_uri() const;
   // After a failed handshake: the client spoke HTTP without TLS.
   bool spoke_clear_http() const { return spoke_clear_http_; }
   const std::string& last_error() const { return last_error_; }

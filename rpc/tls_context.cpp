@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "rpc/tls_identity.h"
+#include "rpc/tls_peer.h"
 
 namespace confd::rpc {
 
@@ -66,6 +67,9 @@ Result<std::shared_ptr<SSL_CTX>> make_context(const TlsSettings& settings) {
       !status)
     return status.error();
   if (auto status = use_verification(context.get(), settings); !status) return status.error();
+  if (!settings.peer_server_name.empty()) {
+    if (auto status = use_peer_identity(context.get(), settings); !status) return status.error();
+  }
   ERR_clear_error();
   return context;
 }

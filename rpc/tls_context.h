@@ -21,6 +21,14 @@ struct TlsSettings {
   std::string
       authorities_pem;  // against which certificates of clients are checked; may be empty with Verify::none
   Verify verify = Verify::none;
+
+  // A second identity, for other nodes (rpc/tls_peer.h): who asks for this server name (SNI) is shown this
+  // certificate and must have one of these authorities, whatever `verify` says; all others notice nothing of
+  // it. Empty name: none.
+  std::string peer_server_name;
+  std::string peer_certificate_pem;
+  std::string peer_private_key_pem;
+  std::string peer_authorities_pem;
 };
 
 class TlsContext {

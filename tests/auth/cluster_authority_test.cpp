@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "auth/certificate.h"
+#include "exaconf/node_names.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/test_certificates.h"
 
@@ -119,7 +120,7 @@ TEST_CASE("Key and certificate belong together, names are DNS and IP names, the 
         std::vector<std::string>{"127.0.0.12", "fe80::12", "n12.example", "node-12.confd.internal"});
   CHECK(check->not_before == kNow - std::chrono::hours(24));
   CHECK(check->not_after == kNow + std::chrono::hours(24) * 3652);
-  CHECK(node_server_name(12) == "node-12.confd.internal");
+  CHECK(exaconf::node_server_name(12) == "node-12.confd.internal");
 }
 
 TEST_CASE("Every certificate has its own serial number and key") {
@@ -157,7 +158,7 @@ TEST_CASE("The node is read from the URI name only") {
   CHECK_FALSE(node_of_certificate("no certificate"));
   for (const char* uri : {"confd://node/", "confd://node/+1", "confd://node/01", "confd://node/-1",
                           "confd://node/1x", "confd://node/99999999999", "CONFD://node/1", "confd://nod/1"})
-    CHECK_FALSE(node_of_uri(uri));
+    CHECK_FALSE(exaconf::node_of_uri(uri));
 }
 
 TEST_CASE("A request is signed for the id and the names that we say, whatever it asks for") {
