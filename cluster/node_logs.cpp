@@ -182,8 +182,12 @@ class LogReader {
     if (paths.empty())
       return base::Error{base::Code::not_found, "service '" + service + "' has no log in " + folder_};
     Query query;
-    query.after.time = params.find("after")->find("time")->as_string();
-    query.after.count = params.find("after")->find("count")->as_int();
+    const base::Value* time = params.find("after")->find("time");
+    const base::Value* count = params.find("after")->find("count");
+    if (time == nullptr || !time->is_string() || count == nullptr || !count->is_int())
+      return base::Error{base::Code::bad_parameter, "'after' must have a time and a count"};
+    query.after.time = time->as_string();
+    query.after.count = count->as_int();
     query.until = params.find("until")->as_string();
     query.level = params.find("level")->as_string();
     for (const base::Value& word : params.find("mentions")->as_array())
@@ -349,17 +353,37 @@ void register_log_operations(NodeControl& control, base::FileSystem& files,
                              const std::string& root_directory) {
   const auto reader = std::make_shared<LogReader>(files, base::join_path(root_directory, "logs/logd"));
   const auto tags = std::make_shared<LogTags>(files, base::join_path(root_directory, "spool/log_tags.json"));
-  control.register_operation("log.services",
-                             [reader](const base::Struct&, std::stop_token) { return reader->services(); });
-  control.register_operation("log.read", [reader](const base::Struct& params, std::stop_token stop) {
-    return reader->read(params, std::move(stop));
-  });
-  control.register_operation("log_tag.read", [tags](const base::Struct& params, std::stop_token) {
-    return tags->read(params.find("tag")->as_string());
-  });
-  control.register_operation("log_tag.write", [tags](const base::Struct& params, std::stop_token) {
-    return tags->write(params.find("tag")->as_string(), params.find("expected"), *params.find("positions"));
-  });
+  using Type = base::Value::Type;
+  const auto reads = [](std::vector<std::pair<std::string, Type>> params) {
+    return OperationTraits{.repeatable = true, .params = std::move(params)};
+  };
+  control.register_operation(
+      "log.services", [reader](const base::Struct&, std::stop_token) { return reader->services(); },
+      reads({}));
+  control.register_operation(
+      "log.read",
+      [reader](const base::Struct& params, std::stop_token stop) {
+        return reader->read(params, std::move(stop));
+      },
+      reads({{"service", Type::string},
+             {"after", Type::structure},
+             {"until", Type::string},
+             {"level", Type::string},
+             {"mentions", Type::array},
+             {"limit", Type::integer},
+             {"oldest_first", Type::boolean}}));
+  control.register_operation(
+      "log_tag.read",
+      [tags](const base::Struct& params, std::stop_token) {
+        return tags->read(params.find("tag")->as_string());
+      },
+      reads({{"tag", Type::string}}));
+  control.register_operation("log_tag.write",
+                             [tags](const base::Struct& params, std::stop_token) {
+                               return tags->write(params.find("tag")->as_string(), params.find("expected"),
+                                                  *params.find("positions"));
+                             },
+                             {.params = {{"tag", Type::string}, {"positions", Type::structure}}});
 }
 
 }  // namespace confd::cluster

@@ -136,14 +136,17 @@ base::Result<base::Value> parse_memory(std::string_view proc_meminfo) {
 void register_node_operations(NodeControl& control, NodeReportSources sources) {
   register_log_operations(control, sources.files, sources.root_directory);
   const auto report = std::make_shared<NodeReport>(std::move(sources));
-  control.register_operation("node.boot_time",
-                             [report](const base::Struct&, std::stop_token) -> base::Result<base::Value> {
-                               const auto seconds = report->boot_time();
-                               if (!seconds) return seconds.error();
-                               return base::Value(base::Struct{{"boot_time", *seconds}});
-                             });
-  control.register_operation("node.report",
-                             [report](const base::Struct&, std::stop_token) { return report->report(); });
+  const OperationTraits reads{.repeatable = true};
+  control.register_operation(
+      "node.boot_time",
+      [report](const base::Struct&, std::stop_token) -> base::Result<base::Value> {
+        const auto seconds = report->boot_time();
+        if (!seconds) return seconds.error();
+        return base::Value(base::Struct{{"boot_time", *seconds}});
+      },
+      reads);
+  control.register_operation(
+      "node.report", [report](const base::Struct&, std::stop_token) { return report->report(); }, reads);
 }
 
 }  // namespace confd::cluster

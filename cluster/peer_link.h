@@ -42,7 +42,8 @@ class PeerLink {
     std::stop_token stop;
   };
   // The operation's result. Errors: the operation's own code and text; Code::node_unreachable, Code::timeout,
-  // Code::stopped.
+  // Code::stopped, Code::busy and Code::unsupported (refused before anything ran), Code::unknown_outcome
+  // (asked, but the answer got lost, and not repeatable).
   base::Result<base::Value> call(int node, std::string_view operation, const base::Struct& params,
                                  const Call& call);
 
@@ -65,9 +66,5 @@ class PeerLink {
   struct State;
   std::unique_ptr<State> state_;
 };
-
-// The node a peer certificate names, from its subject as HttpRequest::client_subject gives it ("confd node
-// 12").
-std::optional<int> node_of_subject(std::string_view subject);
 
 }  // namespace confd::cluster

@@ -129,6 +129,7 @@ struct App::Parts {
   std::unique_ptr<scheduler::Scheduler> scheduler;
   std::unique_ptr<LoginGate> gate;
   std::unique_ptr<scheduler::WorkerPool> writers;
+  std::unique_ptr<NodeRoutes> node_routes;
   std::unique_ptr<Routes> routes;
   std::unique_ptr<rpc::HttpServer> server;
   std::vector<std::string> addresses;
@@ -298,6 +299,10 @@ Result<std::unique_ptr<App>> App::start(const Options& options) {
         return p.membership ? p.membership->master_view() : MasterView{true, p.nodes->own_node()};
       },
       *p.gate, RpcServices{*p.scheduler, *p.tokens, *p.events, *p.writers}, *p.log, p.clock);
+  p.node_routes = std::make_unique<NodeRoutes>(
+      NodeRoutes::Limits(), *p.nodes, [&p] { return p.store->current(); }, p.random,
+      [&p](const std::string& text) { p.log->warn(text); });
+  p.routes->set_node_routes(*p.node_routes);
 
   p.settings.http.tls_endpoints = endpoints(options, *p.store->current(), p.nodes->own_node());
   p.settings.http.local_socket = p.root.socket();
@@ -353,6 +358,7 @@ void App::stop() {
   p.scheduler->drain(p.settings.stop_deadline);
   p.events->close();
   p.server->stop();
+  p.node_routes.reset();
   p.writers.reset();
   p.gate.reset();
   if (p.membership) p.membership->end();  // nothing is taken up any more; what was begun is still agreed on

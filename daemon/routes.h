@@ -13,6 +13,7 @@
 #include "daemon/dialects.h"
 #include "daemon/events.h"
 #include "daemon/login_gate.h"
+#include "daemon/node_routes.h"
 #include "daemon/membership.h"
 #include "rpc/http_server.h"
 
@@ -35,6 +36,9 @@ class Routes : public rpc::HttpHandler {
         log_(log),
         clock_(clock) {}
 
+  // Calls of other nodes go there, before any login. `nodes` outlives the server; before it starts.
+  void set_node_routes(NodeRoutes& nodes) { nodes_ = &nodes; }
+
   void on_header(const rpc::HttpRequest& head, std::function<void(rpc::HeaderDecision)> decide) override;
   void on_request(rpc::HttpRequest request, std::shared_ptr<void> context, rpc::Responder responder) override;
 
@@ -54,6 +58,7 @@ class Routes : public rpc::HttpHandler {
   RpcServices services_;
   base::Log& log_;
   base::Clock& clock_;
+  NodeRoutes* nodes_ = nullptr;
 };
 
 }  // namespace confd::daemon
