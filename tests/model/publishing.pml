@@ -237,6 +237,34 @@ inline resign(n) {
   todo[n] = 0;
 }
 
+inline take_key(n) {
+  last_term++;
+  term = last_term;
+  owner = n
+}
+
+inline begin_term(n) {
+  assert(Master_holds_conf || file[n] == conf);
+  assert(Master_is_not_suspended || !SUSPENDED(n, conf));
+  for (some_node : 0 .. NODES - 1) {
+    assert(P7_one_master_believes || mine[some_node] == 0 || state[some_node] == STOPPED || excused[some_node]);
+  }
+  mine[n] = term;
+  todo[n] = recorded & ~(told_committed | told_interrupted);
+#ifdef WITHOUT_ENDING_JOBS
+  todo[n] = 0
+#endif
+}
+
+#ifdef TAKE_THEN_READ
+byte taken[NODES] = 0; /* the term this process took the key for */
+#define WILL_NOT_ACT(n) (taken[n] != term || SUSPENDED(n, file[n]))
+#define FORGET_KEY(n) taken[n] = 0
+#else
+#define WILL_NOT_ACT(n) true
+#define FORGET_KEY(n) skip
+#endif
+
 /* The unfinished job x of a master before: its revision is in the history, or it never will be. */
 #define TO_DO(n, x) (LINKED(n) && mine[n] != 0 && at[n] == IDLE && x <= JOBS && IN(todo[n], x))
 /* The same for a job in the journal of a node that was killed and is back. */
@@ -273,26 +301,26 @@ end:
   :: d_step { LINKED(n) && key[n] != file[n] + 1 && MAY_SAY_ALIVE(n) -> key[n] = file[n] + 1 }
 
   /* Candidate: one transaction, if there is no master and conf is what I hold. */
+#ifndef TAKE_THEN_READ
   :: d_step { LINKED(n) && mine[n] == 0 && term == 0 && key[n] != 0 && HOLDS_CONF(n) && !SUSPENDED(n, file[n]) ->
-      assert(Master_holds_conf || file[n] == conf);
-      assert(Master_is_not_suspended || !SUSPENDED(n, conf));
-      for (some_node : 0 .. NODES - 1) {
-        assert(P7_one_master_believes || mine[some_node] == 0 || state[some_node] == STOPPED || excused[some_node]);
-      }
-      last_term++;
-      term = last_term;
-      owner = n;
-      mine[n] = term;
-      todo[n] = recorded & ~(told_committed | told_interrupted);
-#ifdef WITHOUT_ENDING_JOBS
-      todo[n] = 0
-#endif
+      take_key(n);
+      begin_term(n)
     }
+#else /* or it takes the key first and then looks: nobody else can publish any more */
+  :: d_step { LINKED(n) && mine[n] == 0 && term == 0 && key[n] != 0 && !SUSPENDED(n, file[n]) ->
+      take_key(n);
+      taken[n] = term
+    }
+  /* Also again, when it had stopped by its clock and the lease lives on. */
+  :: d_step { LINKED(n) && mine[n] == 0 && term != 0 && taken[n] == term && HOLDS_CONF(n) && !SUSPENDED(n, file[n]) ->
+      begin_term(n)
+    }
+#endif
   /* Stops by its own clock while it can't renew, or learns that its mastership is over. */
   :: d_step { ALIVE(n) && mine[n] != 0 && (cut[n] || term != mine[n]) -> resign(n) }
   /* A key of its own that it does not act under: after the above, or from before a crash. */
 #ifndef WITHOUT_REMOVING_OWN_KEY
-  :: d_step { LINKED(n) && mine[n] == 0 && term != 0 && owner == n -> term = 0; owner = 0 }
+  :: d_step { LINKED(n) && mine[n] == 0 && term != 0 && owner == n && WILL_NOT_ACT(n) -> term = 0; owner = 0 }
 #endif
   :: d_step { LINKED(n) && mine[n] != 0 && (handovers > 0 || (SUSPENDED(n, file[n]) && at[n] == IDLE)) ->
       if
@@ -394,7 +422,8 @@ end:
 
   /* Faults, and their end. */
   :: d_step { state[n] != DOWN && crashes > 0 -> crashes--; state[n] = DOWN;
-      at[n] = IDLE; job[n] = 0; mine[n] = 0; excused[n] = false; todo[n] = 0; high[n] = 0
+      at[n] = IDLE; job[n] = 0; mine[n] = 0; excused[n] = false; todo[n] = 0; high[n] = 0;
+      FORGET_KEY(n)
     }
   :: d_step { state[n] == DOWN -> state[n] = UP; high[n] = number[file[n]] }
   :: d_step { ALIVE(n) && pauses > 0 -> pauses--; state[n] = STOPPED; excused[n] = (mine[n] != 0) }
@@ -490,7 +519,10 @@ init {
     last_term = 1;
     term = 1;
     owner = 0;
-    mine[0] = 1
+    mine[0] = 1;
+#ifdef TAKE_THEN_READ
+    taken[0] = 1
+#endif
   }
   atomic {
     run Node(0); run Node(1); run Node(2);
