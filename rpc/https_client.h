@@ -54,7 +54,7 @@ class HttpsClient {
   };
   struct Limits {
     std::chrono::steady_clock::time_point deadline;  // of the whole call
-    std::stop_token stop;
+    std::stop_token stop = {};
     std::size_t answer_bytes = 64u << 20;  // a longer body is Code::io_error (not for streams)
     // Send once more when a kept connection ends without a byte of an answer. false: only what had not begun
     // to go out, for requests that must not take effect twice. Uploads are never sent twice.

@@ -306,6 +306,7 @@ TEST_CASE("forms of answers that our own server does not give") {
     INFO(wrong.substr(0, 80));
     const auto answer = call(wrong);
     REQUIRE_FALSE(answer.ok());
+    INFO(answer.error().text);
     CHECK(answer.error().code == Code::io_error);
     CHECK(answer.error().text.find(": the answer is not HTTP (") != std::string::npos);
   }

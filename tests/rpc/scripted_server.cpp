@@ -39,7 +39,12 @@ std::string ScriptedServer::Peer::read_head() {
 }
 
 void ScriptedServer::Peer::write(const std::string& bytes) {
-  SSL_write(ssl_, bytes.data(), static_cast<int>(bytes.size()));
+  std::size_t sent = 0;
+  while (sent < bytes.size()) {  // one record at a time
+    const int now = SSL_write(ssl_, bytes.data() + sent, static_cast<int>(bytes.size() - sent));
+    if (now <= 0) return;
+    sent += static_cast<std::size_t>(now);
+  }
 }
 
 ScriptedServer::ScriptedServer(const Identity& identity, std::function<void(Peer&, int)> serve)
