@@ -120,6 +120,7 @@ struct App::Parts {
   std::unique_ptr<exaconf::Store> store;
   std::unique_ptr<auth::TokenStore> tokens;
   std::unique_ptr<auth::Login> login;
+  std::unique_ptr<cluster::PeerLink> peer_link;
   std::unique_ptr<cluster::NodeControl> nodes;
   std::unique_ptr<ListenerCertificate> certificate;
   std::unique_ptr<Membership> membership;  // with several nodes
@@ -136,6 +137,8 @@ struct App::Parts {
   bool stopped = false;
 
   Status build();
+  // Where another node is, by the EXAConf in force.
+  std::optional<cluster::PeerAddress> peer_address(int id) const;
   void log_stage(const scheduler::JobRecord& record);
 };
 
@@ -176,6 +179,13 @@ void App::Parts::log_stage(const scheduler::JobRecord& r) {
   }
 }
 
+std::optional<cluster::PeerAddress> App::Parts::peer_address(int id) const {
+  const exaconf::ConfigPtr config = store->current();
+  const auto found = config->nodes().find(id);
+  if (found == config->nodes().end() || found->second.private_ip.empty()) return std::nullopt;
+  return cluster::PeerAddress{found->second.private_ip, static_cast<std::uint16_t>(config->xmlrpc_port())};
+}
+
 Status App::Parts::build() {
   // With a history there was a node: the store says how to go back to it.
   if (!files.status(root.exaconf()) && !files.status(root.exaconf() + ".0"))
@@ -206,8 +216,8 @@ Status App::Parts::build() {
   store = std::move(*opened);
   const auto node = own_node(options, settings, *store->current());
   if (!node) return node.error();
-  if (auto identity = ensure_cluster_identity(files, root, *store->current(), *node, clock.now()); !identity)
-    return identity.error();
+  const auto identity = ensure_cluster_identity(files, root, *store->current(), *node, clock.now());
+  if (!identity) return identity.error();
 
   auto opened_tokens = auth::TokenStore::open(files, root.tokens(), clock, random, settings.token_lifetime);
   if (!opened_tokens) return opened_tokens.error();
@@ -215,6 +225,12 @@ Status App::Parts::build() {
   login = std::make_unique<auth::Login>(settings.login, clock, random, *tokens);
 
   nodes = std::make_unique<cluster::NodeControl>(*node);
+  const auto peer_tls = rpc::ClientTls::create(
+      {identity->certificate_pem, identity->key_pem, identity->authority_pem, std::string()});
+  if (!peer_tls) return peer_tls.error();
+  peer_link =
+      std::make_unique<cluster::PeerLink>(*node, *peer_tls, [this](int id) { return peer_address(id); });
+  nodes->set_peer_link(*peer_link);
   if (settings.store == "etcd") {
     auto joined = Membership::open(settings, root, files, *node, *store, *log);
     if (!joined) return joined.error();
