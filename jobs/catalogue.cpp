@@ -9,8 +9,9 @@ namespace {
 
 std::vector<const JobDescriptor*> sorted_jobs() {
   std::vector<const JobDescriptor*> jobs;
-  for (const auto& family : {user_jobs(), group_jobs(), settings_jobs(), node_jobs(), database_jobs(),
-                             bucketfs_jobs(), certificate_jobs(), log_jobs()})
+  for (const auto& family :
+       {user_jobs(), group_jobs(), settings_jobs(), node_jobs(), node_add_jobs(), node_change_jobs(),
+        node_wait_jobs(), master_jobs(), database_jobs(), bucketfs_jobs(), certificate_jobs(), log_jobs()})
     for (const JobDescriptor& job : family) jobs.push_back(&job);
   std::sort(jobs.begin(), jobs.end(),
             [](const JobDescriptor* a, const JobDescriptor* b) { return a->name < b->name; });

@@ -1,7 +1,11 @@
-// Jobs of the family `node` (spec/jobs/node.yaml), and conn_get_remote_nid (spec/jobs/other.yaml).
+// Jobs of the family `node` that read (spec/jobs/node.yaml), and conn_get_remote_nid (spec/jobs/other.yaml).
+#include <chrono>
+#include <set>
+
 #include "exaconf/views.h"
 #include "jobs/context.h"
 #include "jobs/families.h"
+#include "jobs/node_rules.h"
 
 namespace confd::jobs {
 namespace {
@@ -37,21 +41,39 @@ std::optional<base::Value> node_list(JobContext& context) {
 
 // --- node_state, node_info ---
 
-// The state is what is known: what EXAConf says, and for the rest what the node itself answers. A node that
-// does not answer fails the job, since being out of reach is not being offline.
+// Nothing when the node does not answer, which is no reason to say nothing of the others. What it answers
+// wrongly still fails the job.
+std::optional<base::Value> ask(JobContext& context, int node, std::string_view operation) {
+  try {
+    return context.run(node, operation);
+  } catch (const JobError& error) {
+    if (error.code != base::Code::node_unreachable && error.code != base::Code::timeout &&
+        error.code != base::Code::unknown_outcome)
+      throw;
+    context.warn("node " + std::to_string(node) + " did not answer: " + error.text);
+    return std::nullopt;
+  }
+}
+
+std::string state_of(const exaconf::Node& node, const std::set<int>& live) {
+  if (is_suspended(node)) return node.state;
+  return live.contains(node.id) ? "online" : "offline";
+}
+
+std::string boot_time_of(const base::Value& seconds) {
+  return base::format_ctime(base::WallTime(std::chrono::seconds(seconds.as_int())));
+}
+
 std::optional<base::Value> node_state(JobContext& context) {
+  const std::set<int> live = live_nodes(context);
   base::Struct states;
   base::Struct booted;
   for (const auto& [id, node] : context.config().nodes()) {
     const std::string name = std::to_string(id);
-    if (node.state == "suspended" && id != context.services().nodes.own_node()) {
-      states.append(name, node.state);
-      continue;
-    }
-    const base::Value answer = context.run(id, "node.boot_time");
-    const base::WallTime since{std::chrono::seconds(answer.find("boot_time")->as_int())};
-    states.append(name, node.state == "suspended" ? "suspended" : "online");
-    booted.append(name, base::format_ctime(since));
+    states.append(name, state_of(node, live));
+    if (!live.contains(id)) continue;
+    if (const auto answer = ask(context, id, "node.boot_time"))
+      booted.append(name, boot_time_of(*answer->find("boot_time")));
   }
   states.append("booted", std::move(booted));
   return states;
@@ -63,22 +85,17 @@ constexpr Param kNodeId[] = {
 constexpr std::string_view kNodeInfoExamples[] = {R"({"nid": 11})"};
 
 std::optional<base::Value> node_info(JobContext& context) {
-  const std::int64_t nid = context.number("nid");
-  const auto& nodes = context.config().nodes();
-  const auto it = nid < 0 || nid > 2147483647 ? nodes.end() : nodes.find(static_cast<int>(nid));
-  if (it == nodes.end())
-    throw JobError{base::Code::not_found, "node " + std::to_string(nid) + " does not exist; see node_list"};
-  const exaconf::Node& node = it->second;
-  const base::Value report = context.run(node.id, "node.report");
-  base::Struct info{{"id", std::to_string(node.id)},
-                    {"name", node.name},
-                    {"state", node.state == "suspended" ? "suspended" : "online"}};
-  for (const auto& [name, value] : report.as_struct()) {
-    if (name != "boot_time") {
+  const exaconf::Node& node = known_node(context.config(), context.number("nid"));
+  const std::set<int> live = live_nodes(context);
+  base::Struct info{{"id", std::to_string(node.id)}, {"name", node.name}, {"state", state_of(node, live)}};
+  const auto report = live.contains(node.id) ? ask(context, node.id, "node.report") : std::nullopt;
+  if (!report) return info;
+  for (const auto& [name, value] : report->as_struct()) {
+    if (name == "boot_time") {
+      info.append("booted", boot_time_of(value));
+    } else {
       info.append(name, value);
-      continue;
     }
-    info.append("booted", base::format_ctime(base::WallTime(std::chrono::seconds(value.as_int()))));
   }
   return info;
 }
@@ -107,7 +124,8 @@ constexpr JobDescriptor kNodeJobs[] = {
      .returns =
          "struct with id, name, state, hostname, platform, kernel, booted, uptime (seconds), cores, load "
          "(list: 1, 5, 15 minutes), memory (struct: total, free, available, swap_total, swap_free, in "
-         "bytes), disk (struct: path, total, free, available, in bytes) and confd_version",
+         "bytes), disk (struct: path, total, free, available, in bytes) and confd_version; of a node that "
+         "does not answer only id, name and state",
      .execute = &node_info},
     {.name = "node_list",
      .help = "Nodes of the current configuration",
@@ -123,9 +141,9 @@ constexpr JobDescriptor kNodeJobs[] = {
      .kind = JobKind::read,
      .groups = kAdmins,
      .examples = kNoParams,
-     .returns =
-         "struct: node id (as text) to `online` or `suspended`, and `booted`, a struct from node id to "
-         "boot time",
+     .returns = "struct: node id (as text) to `online`, `offline` or `suspended`, and `booted`, a struct "
+                "from node id "
+                "to boot time, without nodes that do not answer",
      .execute = &node_state},
 };
 

@@ -19,6 +19,7 @@ using test::JobTest;
 // One line a job, made from spec/jobs/*.yaml: name kind mandatory optional users groups.
 // Types: s string, i integer, b boolean, l list, d struct. '-' = none.
 const char* const kInterface[] = {
+    "affinity_reset modify - - - exaadm,root",
     "bucketfs_info read bucketfs_name:s - root exaadm,exabfsadm,root",
     "bucketfs_list read - - root exaadm,exabfsadm,root",
     "cert_update modify cert:s,key:s ca:s,verify_cert:b root exaadm,exadbadm,root",
@@ -31,9 +32,21 @@ const char* const kInterface[] = {
     "group_list read - - root exaadm,root",
     "log_collect read services:l "
     "dbs:l,default_interval:s,error_level:s,nodes:l,start_time:s,stop_time:s,tag:s root exaadm,exadbadm,root",
+    "master_change modify nids:l - - exaadm,root",
+    "node_add modify priv_net:s "
+    "bg_rec_limit:i,name:s,nid:i,no_partition_extend:b,offline:b,pub_net:s,space_warn_threshold:i - "
+    "exaadm,root",
+    "node_add_batch modify nodes:l - - exaadm,root",
+    "node_clone_batch modify nid:i,num_nodes:i disks:l - exaadm,root",
     "node_info read nid:i - - exaadm,root",
+    "node_ip_batch modify nodes:l - - exaadm,root",
     "node_list read - - - exaadm,root",
+    "node_remove modify nid:il force:b - exaadm,root",
+    "node_resume modify nid:il enable:b root exaadm,root",
     "node_state read - - - exaadm,root",
+    "node_suspend modify nid:il disable:b root exaadm,root",
+    "node_wait_offline read nids:l timeout:i - exaadm,root",
+    "node_wait_ready read nids:l timeout:i - exaadm,root",
     "settings_list read - sections:d root exaadm,root",
     "user_create modify group:si,login_enabled:b,password:s,userid:i,username:s "
     "additional_groups:l,authorized_keys:l,encode_passwd:b root exaadm,root",

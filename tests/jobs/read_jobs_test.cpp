@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include "tests/support/job_fixture.h"
+#include "tests/support/node_config_text.h"
 
 namespace confd::jobs {
 namespace {
@@ -64,13 +65,33 @@ TEST_CASE("node_state shows suspensions of EXAConf") {
   CHECK(run.output->find("booted")->find("12") == nullptr);
 }
 
-TEST_CASE("node_state fails for a node it can't ask instead of guessing") {
-  JobTest test(with_second_node());
+TEST_CASE("node_state tells who is alive; who does not answer has no boot time") {
+  JobTest test(test::three_nodes({}, "    State = suspended\n"));
+  test.members.live = {11, 12};
   const JobRun run = test.run("node_state");
-  CHECK(run.code == Code::node_unreachable);
-  CHECK(run.says("node 12"));
+  REQUIRE(run.text == "");
+  CHECK(run.output->find("12")->as_string() == "online");
+  CHECK(run.output->find("13")->as_string() == "suspended");
+  CHECK(run.output->find("booted")->as_struct().size() == 1);
+  CHECK(run.warns("node 12 did not answer"));
   REQUIRE(run.commands.size() == 2);
   CHECK(run.commands[1].exit == static_cast<int>(Code::node_unreachable));
+
+  test.members.live = {};
+  const JobRun alone = test.run("node_state");
+  CHECK(alone.output->find("11")->as_string() == "online");
+  CHECK(alone.output->find("12")->as_string() == "offline");
+  CHECK(alone.commands.size() == 1);
+}
+
+TEST_CASE("node_info of a node that is away is short") {
+  JobTest test(test::three_nodes());
+  CHECK(test.run("node_info", R"({"nid": 12})").output_json() ==
+        R"({"id":"12","name":"n12","state":"offline"})");
+  test.members.live = {11, 12};
+  const JobRun run = test.run("node_info", R"({"nid": 12})");
+  CHECK(run.output_json() == R"({"id":"12","name":"n12","state":"online"})");
+  CHECK(run.warns("node 12 did not answer"));
 }
 
 TEST_CASE("node_info tells what the kernel tells") {

@@ -1,6 +1,7 @@
 // FakeMembers: a cluster as a test wants it to be.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "cluster/members.h"
@@ -13,10 +14,14 @@ struct FakeMembers : cluster::Members {
   std::vector<int> live{11};
   std::vector<int> handed_to;
   base::Status hand_over_result;
+  std::function<void()> on_look;  // before each answer of live_nodes()
 
   bool is_cluster() const override { return cluster_on; }
   std::optional<int> master() const override { return master_node; }
-  std::vector<int> live_nodes() const override { return live; }
+  std::vector<int> live_nodes() const override {
+    if (on_look) on_look();
+    return live;
+  }
   base::Status hand_over(int to) override {
     handed_to.push_back(to);
     return hand_over_result;

@@ -46,7 +46,8 @@ struct JobRun {
 
 class JobTest {
  public:
-  explicit JobTest(const std::string& config_text = small_config_text()) : config_(load_config(config_text)) {
+  explicit JobTest(const std::string& config_text = small_config_text(), int own_node = 11)
+      : nodes(own_node), config_(load_config(config_text)) {
     files.put("/proc/stat", "cpu  1 2 3\nbtime 1594131247\nprocesses 5\n");
     files.put("/proc/uptime", "2308.64 4216.58\n");
     files.put("/proc/meminfo",
@@ -111,7 +112,8 @@ class JobTest {
   FakeFileSystem files;
   FakeClock clock;
   FakeRandom random;
-  cluster::NodeControl nodes{11};
+  cluster::NodeControl nodes;
+  FakeMembers members;
   std::stop_source stop;
   std::vector<base::Struct> installed;  // by certificate.install
   std::optional<base::Error> install_error;
@@ -139,7 +141,6 @@ class JobTest {
   }
 
   exaconf::ConfigPtr config_;
-  FakeMembers members;
   jobs::JobServices services_{nodes, members, clock, files, random, root};
 };
 
