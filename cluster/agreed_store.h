@@ -43,6 +43,9 @@ struct AgreedView {
 class AgreedStore {
  public:
   using Lease = std::int64_t;
+  // One mastership, from taking it to losing it or giving it up; a lease may see several. 0: none. What is
+  // done as master names the term, so that what was sent in an earlier one never happens in a later one.
+  using Term = std::int64_t;
   struct Limits {
     std::chrono::steady_clock::time_point deadline;
     std::stop_token stop;
@@ -63,22 +66,24 @@ class AgreedStore {
 
   // Says that the node is alive and what it holds.
   virtual base::Status report(Lease lease, int node, const HeldRevision& held, const Limits& limits) = 0;
-  // True: this node is master as long as the lease lives. False: another one is.
-  virtual base::Result<bool> become_master(Lease lease, int node, const Limits& limits) = 0;
-  virtual base::Status resign(Lease lease, int node, const Limits& limits) = 0;
+  // This node's term, which lasts as long as the lease lives. 0: another node is master.
+  virtual base::Result<Term> become_master(Lease lease, int node, const Limits& limits) = 0;
+  virtual base::Status resign(Term term, const Limits& limits) = 0;
+  // Ends a term that this node left behind when it was killed: nothing that was sent in it happens
+  // afterwards.
+  virtual base::Status end_former_term(int node, const Limits& limits) = 0;
 
-  // Makes `next` the head when the head is still the one at `base` (0: none) and the lease is the master's.
-  // The new position. Errors: Code::conflict (somebody published), Code::wrong_state (not master any more),
-  // Code::unknown_outcome (asked for, no answer: was_published() tells).
-  virtual base::Result<std::int64_t> publish(std::int64_t base, Lease lease, int node,
-                                             const AgreedRevision& next, const Limits& limits) = 0;
+  // Makes `next` the head when the head is still the one at `base` (0: none) and the term lasts. The new
+  // position. Errors: Code::conflict (somebody published), Code::wrong_state (the term is over),
+  // Code::unknown_outcome (asked for, no answer: fence() and was_published() tell).
+  virtual base::Result<std::int64_t> publish(std::int64_t base, Term term, const AgreedRevision& next,
+                                             const Limits& limits) = 0;
   // After Code::unknown_outcome: puts the head's own text again, so that a publication that is still on its
   // way finds another position and does not happen any more. The new position. Errors: Code::conflict
-  // (something was published), Code::wrong_state (not master any more; then it can't happen either).
-  virtual base::Result<std::int64_t> fence(const AgreedRevision& head, Lease lease, int node,
-                                           const Limits& limits) = 0;
-  // The position at which this revision with this text became the head; nothing: never. Knows the last
-  // thousand.
+  // (something was published), Code::wrong_state (the term is over; then it can't happen either).
+  virtual base::Result<std::int64_t> fence(const AgreedRevision& head, Term term, const Limits& limits) = 0;
+  // The position at which this revision with this text became the head; nothing: never. Also
+  // Code::unknown_outcome: it is longer ago than the last thousand revisions, which are known.
   virtual base::Result<std::optional<std::int64_t>> was_published(const HeldRevision& what,
                                                                   const Limits& limits) = 0;
 };

@@ -83,6 +83,8 @@ bool Coordinator::is_master() const {
 
 std::optional<int> Coordinator::master() const {
   if (is_master()) return options_.node;
+  if (Clock::now().time_since_epoch().count() >= heard_until_.load(std::memory_order_acquire))
+    return std::nullopt;
   MutexLock lock(mutex_);
   // What the store said last of ourselves is no longer so.
   if (!has_view_ || view_.master == options_.node) return std::nullopt;
@@ -133,10 +135,12 @@ bool Coordinator::renew(std::stop_token stop) {
     MutexLock lock(mutex_);
     lease_ = *opened;
     reported_ = {};
+    heard_until_.store(good_until.time_since_epoch().count(), std::memory_order_release);
     return true;
   }
   const Status done = store_.renew(lease, within(options_.lease / 3, stop));
   if (done) {
+    heard_until_.store(good_until.time_since_epoch().count(), std::memory_order_release);
     MutexLock lock(mutex_);
     if (is_master_ && lease_ == lease)
       master_until_.store(good_until.time_since_epoch().count(), std::memory_order_release);
@@ -159,7 +163,9 @@ void Coordinator::report(std::stop_token stop) {
   AgreedStore::Lease lease = 0;
   {
     MutexLock lock(mutex_);
-    if (lease_ == 0 || reported_ == held) return;
+    if (lease_ == 0 || reported_ == held || !has_view_) return;
+    // It counts as alive from its first report on: not before it holds what the others hold.
+    if (reported_.revision == 0 && view_.head && !is_head(*config, *view_.head)) return;
     lease = lease_;
   }
   const Status done = store_.report(lease, options_.node, held, within(options_.lease / 3, std::move(stop)));
@@ -213,10 +219,12 @@ void Coordinator::elect(std::stop_token stop) {
   // The lease was renewed up to a third of its life ago.
   if (!store_.renew(lease, within(options_.lease / 3, stop))) return;
   const auto taken = store_.become_master(lease, options_.node, within(options_.lease / 3, stop));
-  if (!taken || !*taken) return;
+  if (!taken || *taken == 0) return;
+  const AgreedStore::Term term = *taken;
   {
     MutexLock lock(mutex_);
     if (lease_ != lease) return;
+    term_ = term;
     view_.master = options_.node;
     vacant_since_.reset();
   }
@@ -224,16 +232,16 @@ void Coordinator::elect(std::stop_token stop) {
   const auto view = store_.read(within(options_.lease / 3, stop));
   const exaconf::ConfigPtr config = hooks_.current();
   if (!view || (view->head && !is_head(*config, *view->head))) {
-    (void)store_.resign(lease, options_.node, within(options_.lease / 3, stop)).ok();
+    (void)store_.resign(term, within(options_.lease / 3, stop)).ok();
     if (view) see(*view);
     return;
   }
   see(*view);
   if (!view->head) {
     const AgreedRevision first{config->revision(), config->checksum(), config->text(), 0};
-    const auto put = store_.publish(0, lease, options_.node, first, within(options_.lease / 3, stop));
+    const auto put = store_.publish(0, term, first, within(options_.lease / 3, stop));
     if (!put) {
-      (void)store_.resign(lease, options_.node, within(options_.lease / 3, stop)).ok();
+      (void)store_.resign(term, within(options_.lease / 3, stop)).ok();
       return;
     }
     MutexLock lock(mutex_);
@@ -267,15 +275,15 @@ void Coordinator::lose(const std::string& why) {
 }
 
 void Coordinator::hand_over(int to) {
-  AgreedStore::Lease lease = 0;
+  AgreedStore::Term term = 0;
   {
     MutexLock lock(mutex_);
-    lease = lease_;
+    term = term_;
     // Long enough for the others to take their turns.
     abstain_until_ = Clock::now() + options_.turn * static_cast<int>(view_.live.size() + 2);
   }
   lose("node " + std::to_string(to) + " shall be master");
-  (void)store_.resign(lease, options_.node, within(options_.lease / 3, {})).ok();
+  (void)store_.resign(term, within(options_.lease / 3, {})).ok();
 }
 
 // --- the follower ---
@@ -349,7 +357,7 @@ void Coordinator::held() {
 // --- publishing ---
 
 Status Coordinator::agree(const exaconf::Config& base, const exaconf::Config& next) {
-  AgreedStore::Lease lease = 0;
+  AgreedStore::Term term = 0;
   AgreedRevision head;
   Clock::time_point until;
   {
@@ -361,12 +369,12 @@ Status Coordinator::agree(const exaconf::Config& base, const exaconf::Config& ne
                    "master answers at the address GET /master tells"};
     if (!view_.head || !is_head(base, *view_.head))
       return Error{Code::conflict, "EXAConf was changed meanwhile by another master; run the job again"};
-    lease = lease_;
+    term = term_;
     head = *view_.head;
   }
   AgreedRevision agreed{next.revision(), next.checksum(), next.text(), 0};
-  auto put = store_.publish(head.position, lease, options_.node, agreed, {until, {}});
-  if (!put && put.error().code == Code::unknown_outcome) put = settle(head, agreed, lease);
+  auto put = store_.publish(head.position, term, agreed, {until, {}});
+  if (!put && put.error().code == Code::unknown_outcome) put = settle(head, agreed, term);
   if (!put) {
     if (put.error().code == Code::wrong_state) {
       lose("the store says so");
@@ -384,12 +392,12 @@ Status Coordinator::agree(const exaconf::Config& base, const exaconf::Config& ne
 
 // The answer to a publication got lost. Until it is certain whether it happened, nothing else is published.
 Result<std::int64_t> Coordinator::settle(const AgreedRevision& head, const AgreedRevision& sent,
-                                         AgreedStore::Lease lease) {
+                                         AgreedStore::Term term) {
   const auto patience = Clock::now() + options_.lease * 2;
   const AgreedStore::Limits limits{patience, {}};
   Error last{Code::timeout, "no answer"};
   while (Clock::now() < patience) {
-    const auto fenced = store_.fence(head, lease, options_.node, limits);
+    const auto fenced = store_.fence(head, term, limits);
     if (fenced) {
       MutexLock lock(mutex_);
       if (view_.head && view_.head->position == head.position) view_.head->position = *fenced;
@@ -417,7 +425,8 @@ Result<std::int64_t> Coordinator::settle(const AgreedRevision& head, const Agree
 void Coordinator::when_held(std::int64_t revision, std::function<void(std::vector<int> behind)> done) {
   {
     MutexLock lock(mutex_);
-    waiters_.push_back({revision, Clock::now() + options_.hold_patience, std::move(done)});
+    waiters_.push_back({revision, view_.head ? view_.head->position : 0,
+                        Clock::now() + options_.hold_patience, std::move(done)});
   }
   settle_waiters();
 }
@@ -430,7 +439,8 @@ void Coordinator::settle_waiters() {
       std::vector<int> behind;
       for (const auto& [node, held] : view_.live)
         if (node != options_.node && held.revision < waiter.revision) behind.push_back(node);
-      if (!behind.empty() && Clock::now() < waiter.until && !ended_) return false;
+      const bool waits = !behind.empty() || view_.position < waiter.position;
+      if (waits && Clock::now() < waiter.until && !ended_) return false;
       due.emplace_back(std::move(waiter.done), std::move(behind));
       return true;
     });

@@ -72,6 +72,7 @@ class Coordinator {
   using Clock = std::chrono::steady_clock;
   struct Waiter {
     std::int64_t revision;
+    std::int64_t position;  // which nodes live is told by a view at least as new as that
     Clock::time_point until;
     std::function<void(std::vector<int>)> done;
   };
@@ -88,7 +89,7 @@ class Coordinator {
   void lose(const std::string& why) EXCLUDES(mutex_);
   void settle_waiters() EXCLUDES(mutex_);
   base::Result<std::int64_t> settle(const AgreedRevision& head, const AgreedRevision& sent,
-                                    AgreedStore::Lease lease) EXCLUDES(mutex_);
+                                    AgreedStore::Term term) EXCLUDES(mutex_);
   AgreedStore::Limits within(Clock::duration time, std::stop_token stop) const;
 
   const Options options_;
@@ -103,7 +104,10 @@ class Coordinator {
   AgreedView view_ GUARDED_BY(mutex_);
   bool has_view_ GUARDED_BY(mutex_) = false;
   AgreedStore::Lease lease_ GUARDED_BY(mutex_) = 0;
-  HeldRevision reported_ GUARDED_BY(mutex_);
+  AgreedStore::Term term_ GUARDED_BY(mutex_) = 0;
+  HeldRevision reported_ GUARDED_BY(mutex_);  // on this lease; revision 0: nothing yet
+  // Until then what was last heard of the store holds: ticks of Clock.
+  std::atomic<Clock::rep> heard_until_{0};
   bool is_master_ GUARDED_BY(mutex_) = false;
   Clock::time_point abstain_until_ GUARDED_BY(mutex_);
   std::optional<Clock::time_point> vacant_since_ GUARDED_BY(mutex_);

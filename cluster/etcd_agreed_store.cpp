@@ -21,12 +21,12 @@ EtcdClient::Call call_of(const AgreedStore::Limits& limits) {
   return {limits.deadline, limits.stop};
 }
 
-std::string master_value(int node, AgreedStore::Lease lease) {
-  return std::to_string(node) + " " + std::to_string(lease);
+EtcdCompare in_term(std::string master_key, AgreedStore::Term term) {
+  return {EtcdCompare::Field::create_revision, EtcdCompare::Is::equal, std::move(master_key), term, {}};
 }
 
-EtcdCompare is_master(std::string key, int node, AgreedStore::Lease lease) {
-  return {EtcdCompare::Field::value, EtcdCompare::Is::equal, std::move(key), 0, master_value(node, lease)};
+Error not_master() {
+  return {Code::wrong_state, "the term as master is over"};
 }
 
 // "17 ABCD" -> 17, "ABCD"
@@ -139,62 +139,67 @@ Status EtcdAgreedStore::report(Lease lease, int node, const HeldRevision& held, 
   return done ? Status() : Status(done.error());
 }
 
-Result<bool> EtcdAgreedStore::become_master(Lease lease, int node, const Limits& limits) {
+Result<AgreedStore::Term> EtcdAgreedStore::become_master(Lease lease, int node, const Limits& limits) {
   const std::string master = key("master");
-  const EtcdCompare vacant{EtcdCompare::Field::create_revision, EtcdCompare::Is::equal, master, 0, {}};
-  const EtcdOperation take{EtcdOperation::Kind::put, master, {}, master_value(node, lease), lease};
+  const EtcdOperation take{EtcdOperation::Kind::put, master, {}, std::to_string(node), lease};
   const EtcdOperation look{EtcdOperation::Kind::range, master, {}, {}, 0};
-  const auto done = etcd_.transact({vacant}, {take}, {look}, call_of(limits));
+  const auto done = etcd_.transact({in_term(master, 0)}, {take}, {look}, call_of(limits));
   if (!done) return done.error();
-  if (done->succeeded) return true;
+  if (done->succeeded) return done->revision;
   // Ours already: the answer to an earlier call got lost.
-  return !done->ranges.empty() && !done->ranges[0].empty() &&
-         done->ranges[0][0].value == master_value(node, lease);
+  const auto& there = done->ranges.at(0);
+  return !there.empty() && there[0].lease == lease ? there[0].create_revision : 0;
 }
 
-Status EtcdAgreedStore::resign(Lease lease, int node, const Limits& limits) {
+Status EtcdAgreedStore::resign(Term term, const Limits& limits) {
   const EtcdOperation leave{EtcdOperation::Kind::remove, key("master"), {}, {}, 0};
-  const auto done = etcd_.transact({is_master(key("master"), node, lease)}, {leave}, {}, call_of(limits));
+  const auto done = etcd_.transact({in_term(key("master"), term)}, {leave}, {}, call_of(limits));
   return done ? Status() : Status(done.error());
 }
 
-Result<std::int64_t> EtcdAgreedStore::publish(std::int64_t base, Lease lease, int node,
-                                              const AgreedRevision& next, const Limits& limits) {
+Status EtcdAgreedStore::end_former_term(int node, const Limits& limits) {
+  const auto found = etcd_.range(key("master"), {}, call_of(limits));
+  if (!found) return found.error();
+  if (found->empty() || number_and_rest(found->front().value).first != node) return {};
+  return resign(found->front().create_revision, limits);
+}
+
+Result<std::int64_t> EtcdAgreedStore::publish(std::int64_t base, Term term, const AgreedRevision& next,
+                                              const Limits& limits) {
   const std::string conf = key("conf");
+  const std::string number = history_key(next.revision);
   const std::vector<EtcdCompare> conditions = {
       {EtcdCompare::Field::mod_revision, EtcdCompare::Is::equal, conf, base, {}},
-      is_master(key("master"), node, lease),
+      in_term(key("master"), term),
       // No number ever stands for two texts, whatever a node believes.
-      {EtcdCompare::Field::create_revision, EtcdCompare::Is::equal, history_key(next.revision), 0, {}},
+      {EtcdCompare::Field::create_revision, EtcdCompare::Is::equal, number, 0, {}},
   };
   std::vector<EtcdOperation> then = {
       {EtcdOperation::Kind::put, conf, {}, next.text, 0},
-      {EtcdOperation::Kind::put, history_key(next.revision), {}, next.checksum, 0},
+      {EtcdOperation::Kind::put, number, {}, next.checksum, 0},
   };
   if (next.revision > kHistory)
     then.push_back(
         {EtcdOperation::Kind::remove, key("history/"), history_key(next.revision - kHistory), {}, 0});
   const std::vector<EtcdOperation> otherwise = {
       {EtcdOperation::Kind::range, key("master"), {}, {}, 0},
-      {EtcdOperation::Kind::range, history_key(next.revision), {}, {}, 0},
+      {EtcdOperation::Kind::range, number, {}, {}, 0},
   };
   const auto done = etcd_.transact(conditions, then, otherwise, call_of(limits));
   if (!done) return done.error();
   if (done->succeeded) return done->revision;
   const auto& master = done->ranges.at(0);
-  if (master.empty() || master[0].value != master_value(node, lease))
-    return Error{Code::wrong_state, "node " + std::to_string(node) + " is not master in the store"};
+  if (master.empty() || master[0].create_revision != term) return not_master();
   return Error{Code::conflict,
                done->ranges.at(1).empty()
                    ? "EXAConf in the store is not the revision this change was made on"
                    : "revision " + std::to_string(next.revision) + " exists in the store already"};
 }
 
-Result<std::int64_t> EtcdAgreedStore::fence(const AgreedRevision& head, Lease lease, int node,
-                                            const Limits& limits) {
+Result<std::int64_t> EtcdAgreedStore::fence(const AgreedRevision& head, Term term, const Limits& limits) {
   const std::vector<EtcdCompare> conditions = {
       {EtcdCompare::Field::mod_revision, EtcdCompare::Is::equal, key("conf"), head.position, {}},
-      is_master(key("master"), node, lease),
+      in_term(key("master"), term),
   };
   const std::vector<EtcdOperation> then = {{EtcdOperation::Kind::put, key("conf"), {}, head.text, 0}};
   const std::vector<EtcdOperation> otherwise = {{EtcdOperation::Kind::range, key("master"), {}, {}, 0}};
@@ -202,8 +207,7 @@ Result<std::int64_t> EtcdAgreedStore::fence(const AgreedRevision& head, Lease le
   if (!done) return done.error();
   if (done->succeeded) return done->revision;
   const auto& master = done->ranges.at(0);
-  if (master.empty() || master[0].value != master_value(node, lease))
-    return Error{Code::wrong_state, "node " + std::to_string(node) + " is not master in the store"};
+  if (master.empty() || master[0].create_revision != term) return not_master();
   return Error{Code::conflict, "EXAConf in the store is not at the position expected"};
 }
 
@@ -212,8 +216,14 @@ Result<std::optional<std::int64_t>> EtcdAgreedStore::was_published(const HeldRev
   // Linearizable: a transaction of ours that is still on its way inside etcd is decided before this answer.
   const auto found = etcd_.range(history_key(what.revision), {}, call_of(limits));
   if (!found) return found.error();
-  if (found->empty() || found->front().value != what.checksum) return std::optional<std::int64_t>();
-  return std::optional(found->front().mod_revision);
+  if (!found->empty())
+    return found->front().value == what.checksum ? std::optional(found->front().mod_revision) : std::nullopt;
+  const auto view = read(limits);
+  if (!view) return view.error();
+  if (view->head && what.revision <= view->head->revision - kHistory)
+    return Error{Code::unknown_outcome,
+                 "revision " + std::to_string(what.revision) + " is longer ago than the store remembers"};
+  return std::optional<std::int64_t>();
 }
 
 }  // namespace confd::cluster

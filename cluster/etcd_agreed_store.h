@@ -1,8 +1,8 @@
 // EtcdAgreedStore: AgreedStore in etcd. Keys, below a prefix that names the cluster:
 //
 //   conf               EXAConf, the whole text; its mod_revision is the position
-//   history/<revision> checksum, position-less; revision in 12 digits; the last thousand
-//   master             "<node> <lease>", on the master's lease
+//   history/<revision> checksum; revision in 12 digits; the last thousand
+//   master             "<node>", on the master's lease; its create_revision is the term
 //   node/<id>          "<revision> <checksum>" the node holds, on the node's lease
 //
 // Thread-safety: any thread.
@@ -27,12 +27,12 @@ class EtcdAgreedStore : public AgreedStore {
   base::Status renew(Lease lease, const Limits& limits) override;
   base::Status end_lease(Lease lease, const Limits& limits) override;
   base::Status report(Lease lease, int node, const HeldRevision& held, const Limits& limits) override;
-  base::Result<bool> become_master(Lease lease, int node, const Limits& limits) override;
-  base::Status resign(Lease lease, int node, const Limits& limits) override;
-  base::Result<std::int64_t> publish(std::int64_t base, Lease lease, int node, const AgreedRevision& next,
+  base::Result<Term> become_master(Lease lease, int node, const Limits& limits) override;
+  base::Status resign(Term term, const Limits& limits) override;
+  base::Status end_former_term(int node, const Limits& limits) override;
+  base::Result<std::int64_t> publish(std::int64_t base, Term term, const AgreedRevision& next,
                                      const Limits& limits) override;
-  base::Result<std::int64_t> fence(const AgreedRevision& head, Lease lease, int node,
-                                   const Limits& limits) override;
+  base::Result<std::int64_t> fence(const AgreedRevision& head, Term term, const Limits& limits) override;
   base::Result<std::optional<std::int64_t>> was_published(const HeldRevision& what,
                                                           const Limits& limits) override;
 

@@ -138,8 +138,10 @@ Status OneNode::hand_over(int) {
 }
 
 Result<bool> Membership::was_published(std::int64_t revision, const std::string& checksum) {
-  const auto found =
-      agreed_.was_published({revision, checksum}, {std::chrono::steady_clock::now() + kStoreAtStart, {}});
+  const cluster::AgreedStore::Limits limits{std::chrono::steady_clock::now() + kStoreAtStart, {}};
+  // What this node sent before it was killed may still arrive while its old term lasts.
+  if (Status ended = agreed_.end_former_term(options_.node, limits); !ended) return ended.error();
+  const auto found = agreed_.was_published({revision, checksum}, limits);
   if (!found) return found.error();
   return found->has_value();
 }

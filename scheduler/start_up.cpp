@@ -145,7 +145,11 @@ Status Scheduler::recover_jobs(Journal::Recovered recovered, const std::string& 
                      files_->is_archived(record.id) ? Folder::archive : Folder::finish);
       continue;
     }
-    const Recovery decided = scheduler::recover(record, on_disk, hooks_.was_published);
+    Recovery decided = scheduler::recover(record, on_disk, hooks_.was_published);
+    // Its client has gone to the next master long since, and may have done the same there.
+    if (hooks_.agree && decided.verdict == Verdict::start_again)
+      decided = {Verdict::interrupted,
+                 "confd ended on this node before the job was started; nothing was changed, submit it again"};
     if (decided.verdict == Verdict::start_again) {
       if (JobPtr job = revive(record)) {
         record_it(record);

@@ -54,7 +54,7 @@ void FakeCluster::expire() {
       continue;
     }
     if (master_lease_ == it->first) {
-      master_lease_ = 0;
+      master_lease_ = term_ = 0;
       view_.master.reset();
     }
     for (auto live = live_lease_.begin(); live != live_lease_.end();)
@@ -74,17 +74,17 @@ void FakeCluster::changed() {
   change_.notify_all();
 }
 
-Result<std::int64_t> FakeCluster::put(std::int64_t base, cluster::AgreedStore::Lease lease, int node,
+Result<std::int64_t> FakeCluster::put(std::int64_t base, cluster::AgreedStore::Term term,
                                       const AgreedRevision& next) {
   expire();
-  if (master_lease_ == 0 || master_lease_ != lease) return Error{Code::wrong_state, "not master"};
+  if (term_ == 0 || term_ != term) return Error{Code::wrong_state, "not master"};
   if ((view_.head ? view_.head->position : 0) != base) return Error{Code::conflict, "another head"};
   if (history_.contains(next.revision)) return Error{Code::conflict, "that number was given"};
   changed();
   view_.head = next;
   view_.head->position = view_.position;
   history_[next.revision] = {next.checksum, view_.position};
-  heads_.push_back({{next.revision, next.checksum}, node});
+  heads_.push_back({{next.revision, next.checksum}, view_.master.value_or(0)});
   return view_.position;
 }
 
@@ -155,50 +155,61 @@ Status FakeAgreedStore::report(Lease lease, int node, const HeldRevision& held, 
   return {};
 }
 
-Result<bool> FakeAgreedStore::become_master(Lease lease, int node, const Limits&) {
+Result<cluster::AgreedStore::Term> FakeAgreedStore::become_master(Lease lease, int node, const Limits&) {
   MutexLock lock(cluster_->mutex_);
   if (Status there = reach(); !there) return there.error();
   if (!cluster_->leases_.contains(lease)) return Error{Code::not_found, "the lease has ended"};
-  if (cluster_->master_lease_ != 0) return cluster_->master_lease_ == lease;
+  if (cluster_->master_lease_ != 0) return cluster_->master_lease_ == lease ? cluster_->term_ : 0;
   cluster_->master_lease_ = lease;
   cluster_->view_.master = node;
   cluster_->changed();
-  return true;
+  cluster_->term_ = cluster_->view_.position;
+  return cluster_->term_;
 }
 
-Status FakeAgreedStore::resign(Lease lease, int, const Limits&) {
+Status FakeAgreedStore::resign(Term term, const Limits&) {
   MutexLock lock(cluster_->mutex_);
   if (Status there = reach(); !there) return there;
-  if (cluster_->master_lease_ != lease) return {};
-  cluster_->master_lease_ = 0;
+  if (cluster_->term_ != term) return {};
+  cluster_->master_lease_ = cluster_->term_ = 0;
   cluster_->view_.master.reset();
   cluster_->changed();
   return {};
 }
 
-Result<std::int64_t> FakeAgreedStore::publish(std::int64_t base, Lease lease, int node,
-                                              const AgreedRevision& next, const Limits&) {
+Status FakeAgreedStore::end_former_term(int node, const Limits& limits) {
+  Term term = 0;
+  {
+    MutexLock lock(cluster_->mutex_);
+    if (Status there = reach(); !there) return there;
+    if (cluster_->view_.master == node) term = cluster_->term_;
+  }
+  return term == 0 ? Status() : resign(term, limits);
+}
+
+Result<std::int64_t> FakeAgreedStore::publish(std::int64_t base, Term term, const AgreedRevision& next,
+                                              const Limits&) {
   MutexLock lock(cluster_->mutex_);
   if (Status there = reach(); !there) return there.error();
   const auto answers = std::exchange(cluster_->answers_, FakeCluster::Answers::arrive);
   const Error lost{Code::unknown_outcome, "the answer got lost"};
   if (answers == FakeCluster::Answers::lost_before) return lost;
   if (answers == FakeCluster::Answers::late) {
-    cluster_->on_its_way_ = [shared = cluster_, base, lease, node, next] {
+    cluster_->on_its_way_ = [shared = cluster_, base, term, next] {
       MutexLock later(shared->mutex_);
-      return shared->put(base, lease, node, next).ok();
+      return shared->put(base, term, next).ok();
     };
     return lost;
   }
-  auto put = cluster_->put(base, lease, node, next);
+  auto put = cluster_->put(base, term, next);
   if (answers == FakeCluster::Answers::lost_after) return lost;
   return put;
 }
 
-Result<std::int64_t> FakeAgreedStore::fence(const AgreedRevision& head, Lease lease, int, const Limits&) {
+Result<std::int64_t> FakeAgreedStore::fence(const AgreedRevision& head, Term term, const Limits&) {
   MutexLock lock(cluster_->mutex_);
   if (Status there = reach(); !there) return there.error();
-  if (cluster_->master_lease_ != lease) return Error{Code::wrong_state, "not master"};
+  if (cluster_->term_ == 0 || cluster_->term_ != term) return Error{Code::wrong_state, "not master"};
   if (!cluster_->view_.head || cluster_->view_.head->position != head.position)
     return Error{Code::conflict, "another head"};
   cluster_->changed();

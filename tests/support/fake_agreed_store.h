@@ -35,7 +35,7 @@ class FakeCluster {
   };
   void expire() REQUIRES_LOCK(mutex_);
   void changed() REQUIRES_LOCK(mutex_);
-  base::Result<std::int64_t> put(std::int64_t base, cluster::AgreedStore::Lease lease, int node,
+  base::Result<std::int64_t> put(std::int64_t base, cluster::AgreedStore::Term term,
                                  const cluster::AgreedRevision& next) REQUIRES_LOCK(mutex_);
 
   base::Mutex mutex_;
@@ -45,6 +45,7 @@ class FakeCluster {
   std::int64_t last_lease_ GUARDED_BY(mutex_) = 0;
   cluster::AgreedView view_ GUARDED_BY(mutex_);
   std::int64_t master_lease_ GUARDED_BY(mutex_) = 0;
+  std::int64_t term_ GUARDED_BY(mutex_) = 0;
   std::map<int, std::int64_t> live_lease_ GUARDED_BY(mutex_);
   std::map<std::int64_t, std::pair<std::string, std::int64_t>> history_ GUARDED_BY(mutex_);
   std::vector<std::pair<cluster::HeldRevision, int>> heads_ GUARDED_BY(mutex_);
@@ -66,11 +67,12 @@ class FakeAgreedStore : public cluster::AgreedStore {
   base::Status end_lease(Lease lease, const Limits& limits) override;
   base::Status report(Lease lease, int node, const cluster::HeldRevision& held,
                       const Limits& limits) override;
-  base::Result<bool> become_master(Lease lease, int node, const Limits& limits) override;
-  base::Status resign(Lease lease, int node, const Limits& limits) override;
-  base::Result<std::int64_t> publish(std::int64_t base, Lease lease, int node,
-                                     const cluster::AgreedRevision& next, const Limits& limits) override;
-  base::Result<std::int64_t> fence(const cluster::AgreedRevision& head, Lease lease, int node,
+  base::Result<Term> become_master(Lease lease, int node, const Limits& limits) override;
+  base::Status resign(Term term, const Limits& limits) override;
+  base::Status end_former_term(int node, const Limits& limits) override;
+  base::Result<std::int64_t> publish(std::int64_t base, Term term, const cluster::AgreedRevision& next,
+                                     const Limits& limits) override;
+  base::Result<std::int64_t> fence(const cluster::AgreedRevision& head, Term term,
                                    const Limits& limits) override;
   base::Result<std::optional<std::int64_t>> was_published(const cluster::HeldRevision& what,
                                                           const Limits& limits) override;

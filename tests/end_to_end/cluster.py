@@ -1,0 +1,168 @@
+"""A cluster of real confd processes on this machine over one real etcd: 127.x.y.11, .12, .13, one root each."""
+import http.client
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import xmlrpc.client
+
+from node import PROGRAMS, Node, eventually, free_port
+
+
+def section(node_id, address, affinity):
+    return (f"\n[Node : {node_id}]\n    PrivateNet = {address}/8\n    PublicNet = \n    Name = n{node_id}\n    Affinity = {affinity}\n"
+            f"    UUID = {random.getrandbits(160):040X}\n    [[Disk : disk1]]\n        Component = exastorage\n        Devices = dev.1,\n")
+
+
+class Etcd:
+    """One member with TLS; clients need a certificate of the cluster's authority."""
+
+    def __init__(self, folder, address, certificate, key, authority):
+        self.folder, self.address = folder, address
+        self.port, self.peer_port = free_port(address), free_port(address)
+        self.files = (certificate, key, authority)
+        self.process = None
+
+    def start(self):
+        certificate, key, authority = self.files
+        url, peer = f"https://{self.address}:{self.port}", f"http://{self.address}:{self.peer_port}"
+        output = open(os.path.join(self.folder, "etcd.log"), "ab")
+        self.process = subprocess.Popen(
+            ["etcd", "--name", "one", "--data-dir", os.path.join(self.folder, "etcd"), "--listen-client-urls", url, "--advertise-client-urls", url,
+             "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", f"one={peer}",
+             "--cert-file", certificate, "--key-file", key, "--trusted-ca-file", authority, "--client-cert-auth", "--logger", "zap",
+             "--snapshot-count", "1000", "--auto-compaction-mode", "revision", "--auto-compaction-retention", "1000"],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        output.close()
+        eventually(self.listens, 30, "etcd listening")
+
+    def listens(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"etcd ended: {pathlib.Path(self.folder, 'etcd.log').read_text()[-2000:]}")
+        with socket.socket() as probe:
+            return probe.connect_ex((self.address, self.port)) == 0
+
+    def pause(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def kill(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait(30)
+            self.process = None
+
+
+class Cluster:
+    def __init__(self, size=3, lease=2):
+        self.ids = list(range(11, 11 + size))
+        net = f"127.{random.randrange(1, 250)}.{random.randrange(1, 250)}"
+        first = Node(11, address=f"{net}.11")
+        self.nodes = {11: first}
+        self.folder = tempfile.mkdtemp(prefix="confd-cluster-")
+        authority, key = first.path("etc/cluster/ca.crt"), first.path("etc/cluster/ca.key")
+        for node_id in self.ids[1:]:
+            node = Node(node_id, address=f"{net}.{node_id}")
+            node.password, node.port = first.password, first.port
+            self.nodes[node_id] = node
+        text = first.exaconf()
+        text += "".join(section(i, self.nodes[i].address, i) for i in self.ids[1:])
+        text = re.sub(r"Checksum = .*", "Checksum = COMMIT", text, count=1)
+        first.write("etc/EXAConf", text)
+        self.sign(authority, key, "etcd", f"IP:{net}.10", os.path.join(self.folder, "etcd.crt"), os.path.join(self.folder, "etcd.key"))
+        self.etcd = Etcd(self.folder, f"{net}.10", os.path.join(self.folder, "etcd.crt"), os.path.join(self.folder, "etcd.key"), str(authority))
+        for node_id, node in self.nodes.items():
+            if node_id != 11:
+                shutil.copy(authority, node.path("etc/cluster/ca.crt"))
+                shutil.copy(key, node.path("etc/cluster/ca.key"))
+                self.sign(authority, key, f"confd node {node_id}", f"URI:confd://node/{node_id},IP:{node.address}",
+                          node.path("etc/cluster/node.crt"), node.path("etc/cluster/node.key"))
+                node.write("etc/EXAConf", text)
+            node.write("etc/confd.yaml", f"cluster:\n  store: etcd\n  endpoints: '{net}.10:{self.etcd.port}'\n  lease_seconds: {lease}\n")
+
+    def sign(self, authority, authority_key, name, alternatives, certificate, key):
+        request = os.path.join(self.folder, "request")
+        subprocess.run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", request,
+                        "-subj", f"/CN={name}"], check=True, stderr=subprocess.DEVNULL)
+        extensions = os.path.join(self.folder, "extensions")
+        pathlib.Path(extensions).write_text(f"subjectAltName={alternatives}\nextendedKeyUsage=serverAuth,clientAuth\n")
+        subprocess.run(["openssl", "x509", "-req", "-in", request, "-CA", authority, "-CAkey", authority_key, "-CAcreateserial", "-CAserial",
+                        os.path.join(self.folder, "serial"), "-days", "30", "-extfile", extensions, "-out", certificate], check=True, stderr=subprocess.DEVNULL)
+        os.chmod(key, 0o600)
+
+    def start_node(self, node_id):
+        node = self.nodes[node_id]
+        output = open(os.path.join(node.folder, "output"), "ab")
+        node.process = subprocess.Popen([PROGRAMS / "confd", "--root", node.root, "--node", str(node_id), "--port", str(node.port)], stdin=subprocess.DEVNULL,
+                                        stdout=output, stderr=output, env=node.env)
+        output.close()
+        node.wait_until_ready()
+
+    def __enter__(self):
+        self.etcd.start()
+        for node_id in self.ids:
+            self.start_node(node_id)
+        return self
+
+    def __exit__(self, *_):
+        for node in self.nodes.values():
+            node.__exit__()
+        self.etcd.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # -- looking
+    def running(self):
+        return [i for i, node in self.nodes.items() if node.process is not None]
+
+    def masters(self):
+        """Nodes that say they are master."""
+        found = []
+        for node_id in self.running():
+            try:
+                if self.nodes[node_id].http("GET", "/is_master", login=None, timeout=5)[2] == b"true":
+                    found.append(node_id)
+            except OSError:
+                pass
+        return found
+
+    def master(self, seconds=30):
+        found = []
+
+        def one():
+            found[:] = self.masters()
+            return len(found) == 1
+        eventually(one, seconds, f"one master, not {found}")
+        return self.nodes[found[0]]
+
+    def equal(self, seconds=15):
+        """All running nodes hold the same EXAConf; its text."""
+        def same():
+            return len({self.nodes[i].exaconf() for i in self.running()}) == 1
+        eventually(same, seconds, "all nodes holding one EXAConf")
+        return self.nodes[self.running()[0]].exaconf()
+
+    def committed(self, name, params, seconds=30):
+        """Runs a modify job on whoever is master until it is committed; (seconds it took, envelope)."""
+        start = time.monotonic()
+        last = None
+        while time.monotonic() - start < seconds:
+            for node_id in self.running():
+                try:
+                    last = self.nodes[node_id].rpc("/RPC2").job_exec(name, {"params": params})
+                except (OSError, http.client.HTTPException, xmlrpc.client.Error) as problem:  # going, 302: tried again
+                    last = problem
+                    continue
+                if last["result_code"] == 0:
+                    return time.monotonic() - start, last
+                if last["result_name"] not in ("NoQuorum", "Conflict", "Busy"):
+                    raise AssertionError(f"{name}: {last}")
+            time.sleep(0.02)
+        raise AssertionError(f"{name} was not committed within {seconds} s: {last}")

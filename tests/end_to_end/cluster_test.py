@@ -1,0 +1,109 @@
+#!/usr/bin/python3
+"""Three nodes over etcd: one configuration, one master, nothing lost when a node dies."""
+import signal
+import sys
+import time
+import unittest
+import xmlrpc.client
+
+from cluster import Cluster
+from node import eventually
+
+
+def user(name):
+    return {"username": name, "userid": 5000 + int(name[1:]), "group": "exausers", "login_enabled": False, "password": "Secret-1"}
+
+
+class ThreeNodes(unittest.TestCase):
+    def setUp(self):
+        self.cluster = Cluster()
+        self.addCleanup(self.cluster.__exit__)
+        self.cluster.__enter__()
+        self.master = self.cluster.master()
+
+    def create(self, name):
+        return self.cluster.committed("user_create", user(name))
+
+    def test_one_master_the_others_point_at_it(self):
+        self.assertEqual(11, self.master.node_id)  # the lowest affinity
+        for node_id, node in self.cluster.nodes.items():
+            status, _, body = node.http("GET", "/master", login=None)
+            self.assertEqual((200, self.master.address.encode()), (status, body))
+            status, _, body = node.http("GET", "/is_master", login=None)
+            self.assertEqual((200, b"true" if node_id == 11 else b"false"), (status, body))
+        other = self.cluster.nodes[12]
+        status, headers, _ = other.http("POST", "/RPC2", "<?xml version='1.0'?><methodCall><methodName>job_list</methodName></methodCall>")
+        self.assertEqual(302, status)
+        self.assertEqual(f"https://{self.master.address}:{self.master.port}/RPC2", headers["Location"])
+        # The login comes before the redirect.
+        self.assertEqual(401, other.http("POST", "/RPC2", "x", login=None)[0])
+        with self.assertRaises(xmlrpc.client.ProtocolError) as caught:
+            other.rpc("/RPC2").job_exec("node_list")
+        self.assertEqual(302, caught.exception.errcode)
+
+    def test_a_committed_job_is_on_all_nodes(self):
+        for number in range(1, 6):
+            _, result = self.create(f"u{number}")
+            for node in self.cluster.nodes.values():
+                self.assertIn(f"[[u{number}]]", node.exaconf())
+                self.assertEqual(result["result_revision"], node.revision())
+        self.cluster.equal()
+
+    def test_killing_the_master_loses_nothing_and_another_one_goes_on(self):
+        self.create("u1")
+        killed = time.monotonic()
+        self.master.kill()
+        self.create("u2")
+        print(f"    kill -9 of the master until the next modify job is committed: {time.monotonic() - killed:.2f} s", file=sys.stderr)
+        self.assertIn("[[u1]]", self.cluster.equal())
+        self.assertEqual(12, self.cluster.master().node_id)
+        # Back again it catches up and is no master: there is one.
+        self.cluster.start_node(11)
+        self.assertIn("[[u2]]", self.cluster.equal(5))
+        self.assertEqual(12, self.cluster.master().node_id)
+
+    def test_a_paused_master_changes_nothing_when_it_wakes_up(self):
+        self.create("u1")
+        self.master.process.send_signal(signal.SIGSTOP)
+        paused, self.master.process = self.master.process, None  # not among the running ones
+        self.create("u2")
+        self.master.process = paused
+        paused.send_signal(signal.SIGCONT)
+        self.assertIn("[[u2]]", self.cluster.equal(10))
+        self.assertEqual(12, self.cluster.master().node_id)
+
+    def test_without_the_store_reads_work_and_changes_are_refused(self):
+        self.create("u1")
+        self.cluster.etcd.pause()
+        eventually(lambda: not self.cluster.masters(), 20, "the master giving up")
+        for node in self.cluster.nodes.values():
+            self.assertEqual(0, node.job("node_list")["result_code"])
+            refused = node.job("user_create", user("u9"))
+            self.assertEqual("NoQuorum", refused["result_name"])
+        self.cluster.etcd.resume()
+        self.create("u2")
+        self.assertNotIn("[[u9]]", self.cluster.equal())
+
+    def test_a_node_that_was_away_catches_up(self):
+        self.create("u1")
+        self.cluster.nodes[13].kill()
+        took, result = self.create("u2")
+        self.assertLess(took, 15)
+        self.create("u3")
+        self.cluster.start_node(13)
+        self.assertIn("[[u3]]", self.cluster.equal(5))
+
+
+class OneStore(unittest.TestCase):
+    def test_several_nodes_and_a_local_store_are_refused(self):
+        cluster = Cluster()
+        self.addCleanup(cluster.__exit__)
+        node = cluster.nodes[11]
+        node.write("etc/confd.yaml", "cluster:\n  store: local\n")
+        done = node.run("confd", "--root", node.root, "--check", check=False)
+        self.assertNotEqual(0, done.returncode)
+        self.assertIn("`cluster: store`", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2, warnings="ignore")
