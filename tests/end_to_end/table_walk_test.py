@@ -10,6 +10,12 @@ from node import Node
 # A value of each type, and what job_desc calls the type.
 VALUES = {"str": "some text", "int": 4711, "bool": True, "list": ["some", "items"], "dict": {"some": "member"}}
 PASSWORD = "Walker-password1"
+# Their examples are about a cluster of several nodes; on this one node they are refused, and for that reason alone.
+WANT_MORE_NODES = {
+    "master_change": "NotFound", "node_add": "Unsupported", "node_add_batch": "Unsupported", "node_clone_batch": "Unsupported",
+    "node_ip_batch": "NotFound", "node_remove": "NotFound", "node_resume": "NotFound", "node_suspend": "NotFound",
+    "node_wait_offline": "NotFound", "node_wait_ready": "NotFound",
+}
 
 
 def types_of(param):
@@ -171,6 +177,9 @@ class TableWalk(unittest.TestCase):
                     if job == "group_create":
                         example = {**example, "groupname": "group_9", "groupid": 1009}
                     result = self.node.job(job, example, dry_run=True)
+                    if job in WANT_MORE_NODES:
+                        self.assertEqual(result["result_name"], WANT_MORE_NODES[job], result)
+                        continue
                     self.assertEqual((result["result_code"], result["result_desc"]), (0, "Success"))
         self.assertEqual(self.node.exaconf(), before)
 

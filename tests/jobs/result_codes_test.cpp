@@ -35,8 +35,8 @@ std::map<std::int64_t, Row> documented() {
 
 TEST_CASE("docs/result-codes.md lists every code with its name, meaning and advice, and no other") {
   const auto rows = documented();
-  CHECK(rows.size() == static_cast<std::size_t>(Code::unknown_job_id) + 1);
-  for (int number = 0; number <= static_cast<int>(Code::unknown_job_id); ++number) {
+  CHECK(rows.size() == static_cast<std::size_t>(Code::unknown_outcome) + 1);
+  for (int number = 0; number <= static_cast<int>(Code::unknown_outcome); ++number) {
     CAPTURE(number);
     const auto row = rows.find(number);
     REQUIRE(row != rows.end());
