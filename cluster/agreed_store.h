@@ -35,6 +35,7 @@ struct HeldRevision {
 
 struct AgreedView {
   std::optional<AgreedRevision> head;  // nothing: an empty store
+  std::optional<int> successor;        // whom the last master wished for
   std::optional<int> master;           // node
   std::map<int, HeldRevision> live;    // nodes that renew their lease
   std::int64_t position = 0;           // a watch goes on behind it
@@ -68,7 +69,8 @@ class AgreedStore {
   virtual base::Status report(Lease lease, int node, const HeldRevision& held, const Limits& limits) = 0;
   // This node's term, which lasts as long as the lease lives. 0: another node is master.
   virtual base::Result<Term> become_master(Lease lease, int node, const Limits& limits) = 0;
-  virtual base::Status resign(Term term, const Limits& limits) = 0;
+  // `successor` (0: none) may go first, as long as `lease` lives.
+  virtual base::Status resign(Term term, Lease lease, int successor, const Limits& limits) = 0;
   // Ends a term that this node left behind when it was killed: nothing that was sent in it happens
   // afterwards.
   virtual base::Status end_former_term(int node, const Limits& limits) = 0;

@@ -184,6 +184,9 @@ std::optional<Coordinator::Clock::duration> Coordinator::head_start() const {
   if (own == config->nodes().end() || own->second.state == "suspended") return std::nullopt;
   if (view_.head && !is_head(*config, *view_.head)) return std::nullopt;
   if (Clock::now() < abstain_until_) return std::nullopt;
+  // The last master wished for one of those that live: it goes first.
+  if (view_.successor && view_.live.contains(*view_.successor))
+    return *view_.successor == options_.node ? Clock::duration(0) : options_.turn * (view_.live.size() + 1);
   int better = 0;
   for (const auto& [node, held] : view_.live) {
     const auto other = config->nodes().find(node);
@@ -232,7 +235,7 @@ void Coordinator::elect(std::stop_token stop) {
   const auto view = store_.read(within(options_.lease / 3, stop));
   const exaconf::ConfigPtr config = hooks_.current();
   if (!view || (view->head && !is_head(*config, *view->head))) {
-    (void)store_.resign(term, within(options_.lease / 3, stop)).ok();
+    (void)store_.resign(term, lease, 0, within(options_.lease / 3, stop)).ok();
     if (view) see(*view);
     return;
   }
@@ -241,7 +244,7 @@ void Coordinator::elect(std::stop_token stop) {
     const AgreedRevision first{config->revision(), config->checksum(), config->text(), 0};
     const auto put = store_.publish(0, term, first, within(options_.lease / 3, stop));
     if (!put) {
-      (void)store_.resign(term, within(options_.lease / 3, stop)).ok();
+      (void)store_.resign(term, lease, 0, within(options_.lease / 3, stop)).ok();
       return;
     }
     MutexLock lock(mutex_);
@@ -276,14 +279,16 @@ void Coordinator::lose(const std::string& why) {
 
 void Coordinator::hand_over(int to) {
   AgreedStore::Term term = 0;
+  AgreedStore::Lease lease = 0;
   {
     MutexLock lock(mutex_);
     term = term_;
+    lease = lease_;
     // Long enough for the others to take their turns.
     abstain_until_ = Clock::now() + options_.turn * static_cast<int>(view_.live.size() + 2);
   }
   lose("node " + std::to_string(to) + " shall be master");
-  (void)store_.resign(term, within(options_.lease / 3, {})).ok();
+  (void)store_.resign(term, lease, to, within(options_.lease / 3, {})).ok();
 }
 
 // --- the follower ---
@@ -437,9 +442,11 @@ void Coordinator::settle_waiters() {
     MutexLock lock(mutex_);
     std::erase_if(waiters_, [&](Waiter& waiter) REQUIRES_LOCK(mutex_) {
       std::vector<int> behind;
+      // A view older than the publication does not tell who lives now: nobody is known to hold it then.
+      const bool is_old = view_.position < waiter.position;
       for (const auto& [node, held] : view_.live)
-        if (node != options_.node && held.revision < waiter.revision) behind.push_back(node);
-      const bool waits = !behind.empty() || view_.position < waiter.position;
+        if (node != options_.node && (is_old || held.revision < waiter.revision)) behind.push_back(node);
+      const bool waits = is_old || !behind.empty();
       if (waits && Clock::now() < waiter.until && !ended_) return false;
       due.emplace_back(std::move(waiter.done), std::move(behind));
       return true;

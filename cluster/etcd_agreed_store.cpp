@@ -66,6 +66,8 @@ Status EtcdAgreedStore::put(AgreedView& view, const KeyValue& value) const {
     view.head = AgreedRevision{*revision, global->value_or("Checksum", ""), value.value, value.mod_revision};
   } else if (name == "master") {
     view.master = static_cast<int>(number_and_rest(value.value).first);
+  } else if (name == "successor") {
+    view.successor = static_cast<int>(number_and_rest(value.value).first);
   } else if (name.starts_with("node/")) {
     const auto node = base::parse_int(name.substr(5));
     const auto [revision, checksum] = number_and_rest(value.value);
@@ -79,6 +81,7 @@ Result<AgreedView> EtcdAgreedStore::read(const Limits& limits) {
   const std::vector<EtcdOperation> ranges = {
       {EtcdOperation::Kind::range, key("conf"), {}, {}, 0},
       {EtcdOperation::Kind::range, key("master"), {}, {}, 0},
+      {EtcdOperation::Kind::range, key("successor"), {}, {}, 0},
       {EtcdOperation::Kind::range, key("node/"), end_of("node/"), {}, 0},
   };
   const auto result = etcd_.transact({}, ranges, {}, call_of(limits));
@@ -106,6 +109,7 @@ Status EtcdAgreedStore::watch(AgreedView view, const std::function<bool(const Ag
           const std::string name = event.value.key.substr(prefix_.size());
           if (name == "conf") view.head.reset();
           if (name == "master") view.master.reset();
+          if (name == "successor") view.successor.reset();
           if (name.starts_with("node/"))
             if (const auto node = base::parse_int(name.substr(5))) view.live.erase(static_cast<int>(*node));
         }
@@ -143,7 +147,8 @@ Result<AgreedStore::Term> EtcdAgreedStore::become_master(Lease lease, int node, 
   const std::string master = key("master");
   const EtcdOperation take{EtcdOperation::Kind::put, master, {}, std::to_string(node), lease};
   const EtcdOperation look{EtcdOperation::Kind::range, master, {}, {}, 0};
-  const auto done = etcd_.transact({in_term(master, 0)}, {take}, {look}, call_of(limits));
+  const EtcdOperation settled{EtcdOperation::Kind::remove, key("successor"), {}, {}, 0};
+  const auto done = etcd_.transact({in_term(master, 0)}, {take, settled}, {look}, call_of(limits));
   if (!done) return done.error();
   if (done->succeeded) return done->revision;
   // Ours already: the answer to an earlier call got lost.
@@ -151,9 +156,11 @@ Result<AgreedStore::Term> EtcdAgreedStore::become_master(Lease lease, int node, 
   return !there.empty() && there[0].lease == lease ? there[0].create_revision : 0;
 }
 
-Status EtcdAgreedStore::resign(Term term, const Limits& limits) {
-  const EtcdOperation leave{EtcdOperation::Kind::remove, key("master"), {}, {}, 0};
-  const auto done = etcd_.transact({in_term(key("master"), term)}, {leave}, {}, call_of(limits));
+Status EtcdAgreedStore::resign(Term term, Lease lease, int successor, const Limits& limits) {
+  std::vector<EtcdOperation> leave = {{EtcdOperation::Kind::remove, key("master"), {}, {}, 0}};
+  if (successor != 0)
+    leave.push_back({EtcdOperation::Kind::put, key("successor"), {}, std::to_string(successor), lease});
+  const auto done = etcd_.transact({in_term(key("master"), term)}, leave, {}, call_of(limits));
   return done ? Status() : Status(done.error());
 }
 
@@ -161,7 +168,7 @@ Status EtcdAgreedStore::end_former_term(int node, const Limits& limits) {
   const auto found = etcd_.range(key("master"), {}, call_of(limits));
   if (!found) return found.error();
   if (found->empty() || number_and_rest(found->front().value).first != node) return {};
-  return resign(found->front().create_revision, limits);
+  return resign(found->front().create_revision, 0, 0, limits);
 }
 
 Result<std::int64_t> EtcdAgreedStore::publish(std::int64_t base, Term term, const AgreedRevision& next,

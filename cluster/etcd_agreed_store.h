@@ -3,6 +3,7 @@
 //   conf               EXAConf, the whole text; its mod_revision is the position
 //   history/<revision> checksum; revision in 12 digits; the last thousand
 //   master             "<node>", on the master's lease; its create_revision is the term
+//   successor          "<node>", on the lease of the master that gave way to it
 //   node/<id>          "<revision> <checksum>" the node holds, on the node's lease
 //
 // Thread-safety: any thread.
@@ -28,7 +29,7 @@ class EtcdAgreedStore : public AgreedStore {
   base::Status end_lease(Lease lease, const Limits& limits) override;
   base::Status report(Lease lease, int node, const HeldRevision& held, const Limits& limits) override;
   base::Result<Term> become_master(Lease lease, int node, const Limits& limits) override;
-  base::Status resign(Term term, const Limits& limits) override;
+  base::Status resign(Term term, Lease lease, int successor, const Limits& limits) override;
   base::Status end_former_term(int node, const Limits& limits) override;
   base::Result<std::int64_t> publish(std::int64_t base, Term term, const AgreedRevision& next,
                                      const Limits& limits) override;

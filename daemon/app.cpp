@@ -348,6 +348,9 @@ Status App::check(const Options& options) {
   const auto config = exaconf::Config::load(*text);
   if (!config) return config.error();
   if (const auto node = own_node(options, *settings, **config); !node) return node.error();
+  if (settings->store == "etcd")
+    if (const auto endpoints = parse_endpoints(settings->etcd_endpoints); !endpoints)
+      return endpoints.error();
   ListenerCertificate certificate(files, root, [&] { return *config; });
   return certificate.reload();
 }

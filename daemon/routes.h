@@ -13,8 +13,8 @@
 #include "daemon/dialects.h"
 #include "daemon/events.h"
 #include "daemon/login_gate.h"
-#include "daemon/node_routes.h"
 #include "daemon/membership.h"
+#include "daemon/node_routes.h"
 #include "rpc/http_server.h"
 
 namespace confd::daemon {

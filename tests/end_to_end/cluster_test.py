@@ -27,6 +27,7 @@ class ThreeNodes(unittest.TestCase):
     def test_one_master_the_others_point_at_it(self):
         self.assertEqual(11, self.master.node_id)  # the lowest affinity
         for node_id, node in self.cluster.nodes.items():
+            eventually(lambda: node.http("GET", "/master", login=None)[0] == 200, 10, "the node knowing its master")
             status, _, body = node.http("GET", "/master", login=None)
             self.assertEqual((200, self.master.address.encode()), (status, body))
             status, _, body = node.http("GET", "/is_master", login=None)
@@ -83,6 +84,16 @@ class ThreeNodes(unittest.TestCase):
         self.cluster.etcd.resume()
         self.create("u2")
         self.assertNotIn("[[u9]]", self.cluster.equal())
+
+    def test_master_change_hands_over_to_the_node_wished_for(self):
+        self.create("u1")
+        began = time.monotonic()
+        answer = self.master.job("master_change", {"nids": [13]})
+        self.assertIn(answer["result_name"], ("OK",), answer)
+        self.create("u2")
+        print(f"    master_change until the next modify job is committed: {time.monotonic() - began:.2f} s", file=sys.stderr)
+        self.assertEqual(13, self.cluster.master().node_id)
+        self.cluster.equal()
 
     def test_a_node_that_was_away_catches_up(self):
         self.create("u1")

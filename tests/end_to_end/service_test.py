@@ -402,7 +402,7 @@ class Settings(unittest.TestCase):
         self.addCleanup(node.__exit__)
         for text, words in (("log:\n  level: loud\n", ["`log: level`", "info"]), ("log:\n  colour: red\n", ["`log: colour`", "confd.yaml.sample"]), ("paint:\n  colour: red\n", ["paint"]),
                             ("http:\n  threads: many\n", ["`http: threads`"]), ("http:\n  threads: 0\n", ["`http: threads`", "1"]), ("http: 3\n", ["`http`"]), ("- a\n", ["confd.yaml"]),
-                            ("log: [\n", ["confd.yaml"]), ("cluster:\n  store: etcd\n", ["`cluster: store`", "local"])):
+                            ("log: [\n", ["confd.yaml"]), ("cluster:\n  store: paper\n", ["`cluster: store`", "local"]), ("cluster:\n  store: etcd\n", ["`cluster: endpoints`"])):
             node.write("etc/confd.yaml", text)
             for arguments in ([], ["--check"]):
                 done = confd("--root", node.root, "--port", "0", *arguments, check=False)

@@ -162,17 +162,19 @@ Result<cluster::AgreedStore::Term> FakeAgreedStore::become_master(Lease lease, i
   if (cluster_->master_lease_ != 0) return cluster_->master_lease_ == lease ? cluster_->term_ : 0;
   cluster_->master_lease_ = lease;
   cluster_->view_.master = node;
+  cluster_->view_.successor.reset();
   cluster_->changed();
   cluster_->term_ = cluster_->view_.position;
   return cluster_->term_;
 }
 
-Status FakeAgreedStore::resign(Term term, const Limits&) {
+Status FakeAgreedStore::resign(Term term, Lease, int successor, const Limits&) {
   MutexLock lock(cluster_->mutex_);
   if (Status there = reach(); !there) return there;
   if (cluster_->term_ != term) return {};
   cluster_->master_lease_ = cluster_->term_ = 0;
   cluster_->view_.master.reset();
+  if (successor != 0) cluster_->view_.successor = successor;
   cluster_->changed();
   return {};
 }
@@ -184,7 +186,7 @@ Status FakeAgreedStore::end_former_term(int node, const Limits& limits) {
     if (Status there = reach(); !there) return there;
     if (cluster_->view_.master == node) term = cluster_->term_;
   }
-  return term == 0 ? Status() : resign(term, limits);
+  return term == 0 ? Status() : resign(term, 0, 0, limits);
 }
 
 Result<std::int64_t> FakeAgreedStore::publish(std::int64_t base, Term term, const AgreedRevision& next,
