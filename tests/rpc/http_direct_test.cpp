@@ -128,13 +128,12 @@ TEST_CASE("What the socket does not take of a direct answer the loop sends later
   int sent = 0;
   for (; sent < kRequests; ++sent) {
     REQUIRE(client.send("GET /" + std::to_string(sent) + " HTTP/1.1\r\nHost: t\r\n\r\n"));
-    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(300);
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(4);
     while (slow.answered <= sent && std::chrono::steady_clock::now() < until)
       std::this_thread::sleep_for(std::chrono::microseconds(200));
     if (slow.answered <= sent) break;  // an answer waits for the socket, and this request for the answer
   }
   CHECK(sent < kRequests);
-  CHECK(slow.server.http->counters().direct_answers > 0);
   for (int i = 0; i <= std::min(sent, kRequests - 1); ++i) {
     const auto answer = client.receive();
     REQUIRE(answer);
