@@ -21,30 +21,39 @@ def section(node_id, address, affinity):
 
 
 class Etcd:
-    """One member with TLS; clients need a certificate of the cluster's authority."""
+    """One member with TLS; clients need a certificate of the cluster's authority. `members`: all of them, when there are several."""
 
-    def __init__(self, folder, address, certificate, key, authority):
-        self.folder, self.address = folder, address
-        self.port, self.peer_port = free_port(address), free_port(address)
+    def __init__(self, folder, address, certificate, key, authority, name="one", ports=None, prefix=()):
+        self.folder, self.address, self.name, self.prefix = folder, address, name, prefix
+        self.port, self.peer_port = ports or (free_port(address), free_port(address))
         self.files = (certificate, key, authority)
+        self.members = [self]
         self.process = None
 
-    def start(self):
+    def peer(self):
+        return f"http://{self.address}:{self.peer_port}"
+
+    def start(self, wait=True):
         certificate, key, authority = self.files
-        url, peer = f"https://{self.address}:{self.port}", f"http://{self.address}:{self.peer_port}"
-        output = open(os.path.join(self.folder, "etcd.log"), "ab")
+        url = f"https://{self.address}:{self.port}"
+        output = open(os.path.join(self.folder, f"etcd-{self.name}.log"), "ab")
         self.process = subprocess.Popen(
-            ["etcd", "--name", "one", "--data-dir", os.path.join(self.folder, "etcd"), "--listen-client-urls", url, "--advertise-client-urls", url,
-             "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", f"one={peer}",
+            [*self.prefix, "etcd", "--name", self.name, "--data-dir", os.path.join(self.folder, f"etcd-{self.name}"), "--listen-client-urls", url,
+             "--advertise-client-urls", url, "--listen-peer-urls", self.peer(), "--initial-advertise-peer-urls", self.peer(),
+             "--initial-cluster", ",".join(f"{member.name}={member.peer()}" for member in self.members),
              "--cert-file", certificate, "--key-file", key, "--trusted-ca-file", authority, "--client-cert-auth", "--logger", "zap",
              "--snapshot-count", "1000", "--auto-compaction-mode", "revision", "--auto-compaction-retention", "1000"],
             stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         output.close()
-        eventually(self.listens, 30, "etcd listening")
+        if wait:
+            eventually(self.listens, 30, "etcd listening")
+
+    def log(self):
+        return pathlib.Path(self.folder, f"etcd-{self.name}.log").read_text()
 
     def listens(self):
         if self.process.poll() is not None:
-            raise AssertionError(f"etcd ended: {pathlib.Path(self.folder, 'etcd.log').read_text()[-2000:]}")
+            raise AssertionError(f"etcd ended: {self.log()[-2000:]}")
         with socket.socket() as probe:
             return probe.connect_ex((self.address, self.port)) == 0
 
@@ -61,24 +70,53 @@ class Etcd:
             self.process = None
 
 
+class Loopback:
+    """Where nodes are: an address of 127.0.0.0/8 each. tests/cluster/network.py puts each into a network of its own instead."""
+
+    def __init__(self):
+        self.net = f"127.{random.randrange(1, 250)}.{random.randrange(1, 250)}"
+
+    def node(self, node_id):
+        """What Node takes besides its id."""
+        return {"address": f"{self.net}.{node_id}"}
+
+    def prefix(self, _):
+        """What stands before a command that is to run there."""
+        return ()
+
+    def ports(self, _):
+        """etcd's, for clients and for members."""
+        return None
+
+
 class Cluster:
-    def __init__(self, size=3, lease=2):
+    """`members`: of etcd; one has an address of its own, several are on the first nodes. `settings`: more of confd.yaml, a `cluster:` line each."""
+
+    def __init__(self, size=3, lease=2, members=1, place=None, settings=""):
         self.ids = list(range(11, 11 + size))
-        net = f"127.{random.randrange(1, 250)}.{random.randrange(1, 250)}"
-        first = Node(11, address=f"{net}.11")
+        self.place = place or Loopback()
+        net = self.place.net
+        first = Node(11, **self.place.node(11))
         self.nodes = {11: first}
         self.folder = tempfile.mkdtemp(prefix="confd-cluster-")
         authority, key = first.path("etc/cluster/ca.crt"), first.path("etc/cluster/ca.key")
         for node_id in self.ids[1:]:
-            node = Node(node_id, address=f"{net}.{node_id}")
-            node.password, node.port = first.password, first.port
+            node = Node(node_id, port=first.port, **self.place.node(node_id))
+            node.password = first.password
             self.nodes[node_id] = node
         text = first.exaconf()
         text += "".join(section(i, self.nodes[i].address, i) for i in self.ids[1:])
         text = re.sub(r"Checksum = .*", "Checksum = COMMIT", text, count=1)
         first.write("etc/EXAConf", text)
-        self.sign(authority, key, "etcd", f"IP:{net}.10", os.path.join(self.folder, "etcd.crt"), os.path.join(self.folder, "etcd.key"))
-        self.etcd = Etcd(self.folder, f"{net}.10", os.path.join(self.folder, "etcd.crt"), os.path.join(self.folder, "etcd.key"), str(authority))
+        self.members = {}  # by the number of the address: 10, or that of its node
+        for number in self.ids[:members] if members > 1 else [10]:
+            files = [os.path.join(self.folder, f"etcd-{number}.{suffix}") for suffix in ("crt", "key")]
+            self.sign(authority, key, "etcd", f"IP:{net}.{number}", *files)
+            self.members[number] = Etcd(self.folder, f"{net}.{number}", *files, str(authority), f"m{number}", self.place.ports(number), self.place.prefix(number))
+        self.etcd = next(iter(self.members.values()))
+        for member in self.members.values():
+            member.members = list(self.members.values())
+        endpoints = ",".join(f"{member.address}:{member.port}" for member in self.members.values())
         for node_id, node in self.nodes.items():
             if node_id != 11:
                 shutil.copy(authority, node.path("etc/cluster/ca.crt"))
@@ -86,7 +124,7 @@ class Cluster:
                 self.sign(authority, key, f"confd node {node_id}", f"URI:confd://node/{node_id},IP:{node.address}",
                           node.path("etc/cluster/node.crt"), node.path("etc/cluster/node.key"))
                 node.write("etc/EXAConf", text)
-            node.write("etc/confd.yaml", f"cluster:\n  store: etcd\n  endpoints: '{net}.10:{self.etcd.port}'\n  lease_seconds: {lease}\n")
+            node.write("etc/confd.yaml", f"cluster:\n  store: etcd\n  endpoints: '{endpoints}'\n  lease_seconds: {lease}\n{settings}")
 
     def sign(self, authority, authority_key, name, alternatives, certificate, key):
         request = os.path.join(self.folder, "request")
@@ -101,13 +139,16 @@ class Cluster:
     def start_node(self, node_id):
         node = self.nodes[node_id]
         output = open(os.path.join(node.folder, "output"), "ab")
-        node.process = subprocess.Popen([PROGRAMS / "confd", "--root", node.root, "--node", str(node_id), "--port", str(node.port)], stdin=subprocess.DEVNULL,
+        node.process = subprocess.Popen([*self.place.prefix(node_id), PROGRAMS / "confd", "--root", node.root, "--node", str(node_id), "--port", str(node.port)], stdin=subprocess.DEVNULL,
                                         stdout=output, stderr=output, env=node.env)
         output.close()
         node.wait_until_ready()
 
     def __enter__(self):
-        self.etcd.start()
+        for member in self.members.values():
+            member.start(wait=False)
+        for member in self.members.values():
+            eventually(member.listens, 30, "etcd listening")
         for node_id in self.ids:
             self.start_node(node_id)
         return self
@@ -115,7 +156,8 @@ class Cluster:
     def __exit__(self, *_):
         for node in self.nodes.values():
             node.__exit__()
-        self.etcd.kill()
+        for member in self.members.values():
+            member.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # -- looking

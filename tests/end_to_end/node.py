@@ -46,14 +46,14 @@ def free_port(address):
 
 
 class Node:
-    def __init__(self, node_id=11, settings=None, init=(), env=None, address=None):
+    def __init__(self, node_id=11, settings=None, init=(), env=None, address=None, port=None, parent=None):
         self.node_id = node_id
         self.address = address or f"127.{random.randrange(1, 250)}.{random.randrange(1, 250)}.{node_id}"
-        self.folder = tempfile.mkdtemp(prefix="confd-test-")
+        self.folder = tempfile.mkdtemp(prefix="confd-test-", dir=parent)
         self.root = os.path.join(self.folder, "root")
         self.env = dict(os.environ, **(env or {}))
         self.process = None
-        self.port = free_port(self.address)
+        self.port = port or free_port(self.address)
         self.password = "Pass-word:" + "".join(random.choices("abcdefghijkmnopqrstuvwxyz23456789", k=12))
         password_file = os.path.join(self.folder, "password")
         with open(os.open(password_file, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
