@@ -15,13 +15,14 @@ using base::Result;
 using base::Status;
 using base::Value;
 
+// The last stage, and one that names a revision, are told when they are on record.
 void Scheduler::reach(const JobPtr& job, Stage stage, bool is_last) {
   {
     MutexLock lock(mutex_);
     job->record.reach(stage, services_.clock.now());
     if (is_last) settle(*job);
   }
-  if (hooks_.on_stage) hooks_.on_stage(job->record);
+  if (hooks_.on_stage && !is_last && !job->record.published) hooks_.on_stage(job->record);
 }
 
 void Scheduler::run_job(const JobPtr& job) {
@@ -111,11 +112,14 @@ void Scheduler::publish(const JobPtr& job, exaconf::Transaction transaction) {
     }
     reach(job, Stage::finished);
     journal_->append(job->record, Durability::power, [this, job](Status written) {
-      MutexLock lock(mutex_);
-      if (written)
-        job->recorded = Stage::finished;
-      else
-        lost_publication_ = written.error();
+      {
+        MutexLock lock(mutex_);
+        if (written)
+          job->recorded = Stage::finished;
+        else
+          lost_publication_ = written.error();
+      }
+      if (written && hooks_.on_stage) hooks_.on_stage(job->record);
     });
   };
   request.done = [this, job](Result<cluster::Publication> published) {
@@ -175,13 +179,7 @@ Status Scheduler::record_end(const JobPtr& job) {
   const RecordPtr shared(job, &job->record);
   Status recorded;
   if (!job->declined && is_journaled(*job)) {
-    // A committed revision is on disk already, and recovery finds it there; every other result must be
-    // durable itself.
-    if (record.stage == Stage::committed && record.published) {
-      journal_->append(record, Durability::process, [this, shared](Status written) {
-        if (!written) record_later(shared);
-      });
-    } else if (recorded = journal_->append_and_wait(record, durability(*job)); !recorded) {
+    if (recorded = journal_->append_and_wait(record, durability(*job)); !recorded) {
       log_.err("the end of job " + record.id.text() + " could not be recorded yet: " + recorded.error().text);
       MutexLock lock(mutex_);
       job->record.warnings.push_back("this result could not be written to the job journal at once (" +
@@ -203,6 +201,7 @@ Status Scheduler::record_end(const JobPtr& job) {
 // Lets its locks go and tells those who wait. REQUIRES: record_end(); nobody writes the record any more.
 void Scheduler::release(const JobPtr& job, bool is_on_file) {
   const RecordPtr record(job, &job->record);
+  if (hooks_.on_stage) hooks_.on_stage(*record);
   std::vector<JobPtr> starting;
   std::vector<Job::Waiter> waiters;
   std::function<void(RecordPtr)> ended;
@@ -245,8 +244,23 @@ void Scheduler::keep(const RecordPtr& record) {
 }
 
 void Scheduler::end(const JobPtr& job) {
+  if (job->record.stage == Stage::committed && job->record.published) return end_committed(job);
   const Status recorded = record_end(job);  // the record and the log say when it failed
   release(job, recorded.ok() && !job->record.is_volatile);
+}
+
+// Its revision is on disk already and recovery finds it there, so the line needs no sync and the publisher
+// does not wait for it. But nobody hears of the end before the line is written: recovery would give another
+// time.
+void Scheduler::end_committed(const JobPtr& job) {
+  journal_->append(job->record, Durability::process, [this, job](Status written) {
+    const RecordPtr shared(job, &job->record);
+    if (!written) record_later(shared);
+    // Before the job leaves the memory: a checkpoint that does not find it there finds it here.
+    files_->update(shared, job->waited ? Folder::archive : Folder::finish);
+    CONFD_FAILPOINT("scheduler.ended");
+    release(job, true);
+  });
 }
 
 }  // namespace confd::scheduler

@@ -167,21 +167,23 @@ Status Journal::retire(std::uint64_t below) {
   return files_.sync_directory(directory_);
 }
 
-Status Journal::write(const std::string& text, bool sync) {
+Status Journal::write(const std::string& text) {
   if (broken_) {
     // Lines that were only written there so far deserve their sync all the same.
     if (acknowledged_) (void)file_->sync().ok();
     if (Status done = open_segment(acknowledged_ ? segment_ + 1 : segment_); !done) return done;
   }
-  Status done = text.empty() ? Status() : file_->append(text);
+  const Status done = text.empty() ? Status() : file_->append(text);
   CONFD_FAILPOINT("journal.written");
-  if (done && sync) done = file_->sync();
-  CONFD_FAILPOINT("journal.synced");
   // What part of it reached the disk is unknown: nothing may follow it in this file.
-  if (!done)
-    broken_ = true;
-  else if (!text.empty())
-    acknowledged_ = true;
+  if (!done) broken_ = true;
+  return done;
+}
+
+Status Journal::sync_file() {
+  const Status done = file_->sync();
+  CONFD_FAILPOINT("journal.synced");
+  if (!done) broken_ = true;
   return done;
 }
 
@@ -205,16 +207,25 @@ void Journal::run() {
         ++to;
       }
       if (to > from) {
-        const Status status = write(text, sync);
+        Status status = write(text);
+        const auto answer = [&](Durability durability) {
+          for (std::size_t i = from; i < to; ++i) {
+            if (batch[i].durability != durability) continue;
+            acknowledged_ |= status.ok() && !batch[i].line.empty();
+            if (batch[i].done) batch[i].done(status);
+          }
+        };
         {
           MutexLock lock(mutex_);
           size_ += text.size();
         }
-        for (std::size_t i = from; i < to; ++i)
-          if (batch[i].done) batch[i].done(status);
+        answer(Durability::process);  // these need not wait for the disk
+        if (status && sync) status = sync_file();
+        answer(Durability::power);
       }
       if (to < batch.size()) {
-        Status status = write("", true);
+        Status status = write("");
+        if (status) status = sync_file();
         if (status) status = open_segment(segment_ + 1);
         if (batch[to].done) batch[to].done(status);
         ++to;

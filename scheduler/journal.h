@@ -72,7 +72,8 @@ class Journal {
   base::Status open_segment(std::uint64_t segment);
   void push(Item item) EXCLUDES(mutex_);
   void run();
-  base::Status write(const std::string& text, bool sync);
+  base::Status write(const std::string& text);
+  base::Status sync_file();
 
   base::FileSystem& files_;
   const std::string directory_;

@@ -142,6 +142,7 @@ class Scheduler {
   void release(const JobPtr& job, bool is_on_file) EXCLUDES(mutex_);
   void keep(const RecordPtr& record) REQUIRES_LOCK(mutex_);
   void end(const JobPtr& job) EXCLUDES(mutex_);
+  void end_committed(const JobPtr& job) EXCLUDES(mutex_);
   void refuse_unrecorded(const JobPtr& job, const base::Error& problem) EXCLUDES(mutex_);
   void decline(const JobPtr& job, base::Code code, std::string text,
                std::function<void(base::Result<JobId>)> accepted);

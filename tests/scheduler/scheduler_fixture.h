@@ -1,6 +1,7 @@
 // A node with a fake disk, and lives of a scheduler on it: what one life leaves the next one finds. The
 // operation node.boot_time (job node_state) waits at `boot_gate` when one is set; syncs of a new EXAConf wait
-// at `disk.hold_exaconf`. Thread-safety: the test's thread.
+// at `disk.hold_exaconf`, journal lines of committed jobs at `disk.hold_ends`. Thread-safety: the test's
+// thread.
 #pragma once
 
 #include <atomic>
@@ -30,15 +31,32 @@ class Disk : public FakeFileSystem {
 
   base::Result<std::unique_ptr<base::File>> create(const std::string& path, std::uint32_t mode) override {
     auto file = FakeFileSystem::create(path, mode);
+    if (file && path.find("/jobs/journal.") != std::string::npos)
+      return std::unique_ptr<base::File>(std::make_unique<Journal>(*this, std::move(*file)));
     if (!file || path.find("/etc/.EXAConf.") == std::string::npos) return file;
     ++exaconf_writes;
     return std::unique_ptr<base::File>(std::make_unique<Held>(*this, std::move(*file)));
   }
 
   std::atomic<Gate*> hold_exaconf{nullptr};
+  std::atomic<Gate*> hold_ends{nullptr};
   std::atomic<int> exaconf_writes{0};
 
  private:
+  class Journal : public base::File {
+   public:
+    Journal(Disk& disk, std::unique_ptr<base::File> file) : disk_(disk), file_(std::move(file)) {}
+    base::Status append(std::string_view bytes) override {
+      if (Gate* gate = disk_.hold_ends; gate && bytes.find("\"stage\":\"committed\"") != bytes.npos)
+        gate->pass();
+      return file_->append(bytes);
+    }
+    base::Status sync() override { return file_->sync(); }
+
+   private:
+    Disk& disk_;
+    std::unique_ptr<base::File> file_;
+  };
   class Held : public base::File {
    public:
     Held(Disk& disk, std::unique_ptr<base::File> file) : disk_(disk), file_(std::move(file)) {}

@@ -47,6 +47,22 @@ struct Fixture {
   }
 };
 
+TEST_CASE_METHOD(Fixture, "Nobody hears that a job is committed before its journal line is written") {
+  disk.hold_ends = &gate;
+  const auto accepted = life().start("user_create", kEve);
+  const JobId id = life().id_of(accepted);
+  REQUIRE(test::eventually([&] { return gate.came() > 0; }));
+  // EXAConf holds it already; a kill now would give the job another time of its commit.
+  CHECK(life().scheduler->config()->user("eve") != nullptr);
+  CHECK_FALSE((*life().find(id))->ended);
+  CHECK((*life().find(id))->stage == Stage::finished);
+  CHECK(life().stages(id).back() == Stage::finished);
+  CHECK_FALSE(*life().wait(id, std::chrono::milliseconds(0)));
+  gate.open();
+  CHECK(life().ended(id)->stage == Stage::committed);
+  CHECK(life().stages(id).back() == Stage::committed);
+}
+
 TEST_CASE_METHOD(Fixture, "A modify job goes through all stages and becomes a revision") {
   const auto record = life().exec("user_create", kEve);
   CHECK(record->code == Code::ok);
