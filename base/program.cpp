@@ -1,0 +1,383 @@
+#include "base/program.h"
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+namespace confd::base {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd = -1) : fd_(fd) {}
+  ~Descriptor() { close(); }
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    close();
+    fd_ = std::exchange(other.fd_, -1);
+    return *this;
+  }
+  int get() const { return fd_; }
+  explicit operator bool() const { return fd_ >= 0; }
+  void close() {
+    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+  }
+
+ private:
+  int fd_;
+};
+
+struct Pipe {
+  Descriptor read, write;
+};
+
+Result<Pipe> make_pipe() {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0)
+    return Error{Code::io_error, std::string("can't make a pipe: ") + std::strerror(errno)};
+  return Pipe{Descriptor(ends[0]), Descriptor(ends[1])};
+}
+
+// Everything the child needs, made before the fork: between fork and exec nothing may be allocated.
+struct Image {
+  explicit Image(const Program& program) : directory(program.directory.c_str()) {
+    for (const std::string& each : program.arguments) arguments.push_back(const_cast<char*>(each.c_str()));
+    for (const std::string& each : program.environment)
+      environment.push_back(const_cast<char*>(each.c_str()));
+    arguments.push_back(nullptr);
+    environment.push_back(nullptr);
+  }
+  std::vector<char*> arguments, environment;
+  const char* directory;
+};
+
+// In the child: the standard files, nothing else open, signals as after login. Never returns; tells errno to
+// `problem`, which closes by itself when the program starts.
+[[noreturn]] void become(const Image& image, int in, int out, int err, int problem) {
+  // Out of the way of 0 to 2 first, so that none is closed before it is used.
+  std::array<int, 4> files = {in, out, err, problem};
+  for (int& file : files) file = ::fcntl(file, F_DUPFD_CLOEXEC, 10);
+  bool good = std::all_of(files.begin(), files.end(), [](int file) { return file >= 0; });
+  good = good && ::dup2(files[0], 0) >= 0 && ::dup2(files[1], 1) >= 0 && ::dup2(files[2], 2) >= 0 &&
+         ::dup3(files[3], 3, O_CLOEXEC) >= 0;
+  if (good) {
+    ::syscall(SYS_close_range, 4u, ~0u, 0u);
+    for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
+    sigset_t none;
+    sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    if (::chdir(image.directory) == 0)
+      ::execve(image.arguments[0], image.arguments.data(), image.environment.data());
+  }
+  const int reason = errno;
+  const ssize_t told = ::write(good ? 3 : problem, &reason, sizeof reason);
+  ::_exit(told == sizeof reason ? 127 : 126);
+}
+
+Error not_started(const Program& program, int reason) {
+  return {reason == ENOENT ? Code::not_found : Code::io_error,
+          "can't start " + program.arguments.front() + ": " + std::strerror(reason)};
+}
+
+// Nothing: it started.
+std::optional<Error> problem_of(const Program& program, Descriptor& problem) {
+  int reason = 0;
+  ssize_t size = 0;
+  do size = ::read(problem.get(), &reason, sizeof reason);
+  while (size < 0 && errno == EINTR);
+  if (size != sizeof reason) return std::nullopt;
+  return not_started(program, reason);
+}
+
+// A program that does not read its input must not end this process.
+void ignore_broken_pipes() {
+  static const bool done = [] {
+    struct sigaction current {};
+    if (::sigaction(SIGPIPE, nullptr, &current) == 0 && current.sa_handler == SIG_DFL)
+      ::signal(SIGPIPE, SIG_IGN);
+    return true;
+  }();
+  (void)done;
+}
+
+// Makes poll() return when a stop is asked for.
+class StopEvent {
+ public:
+  explicit StopEvent(const std::stop_token& stop)
+      : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), callback_(stop, Wake{event_.get()}) {}
+  int get() const { return event_.get(); }
+
+ private:
+  struct Wake {
+    int event;
+    void operator()() const {
+      const std::uint64_t one = 1;
+      (void)!::write(event, &one, sizeof one);
+    }
+  };
+  Descriptor event_;
+  std::stop_callback<Wake> callback_;
+};
+
+int milliseconds_until(Clock::time_point when) {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(when - Clock::now()).count();
+  return static_cast<int>(std::clamp<decltype(left)>(left, 0, INT_MAX));
+}
+
+void make_nonblocking(const Descriptor& file) {
+  ::fcntl(file.get(), F_SETFL, ::fcntl(file.get(), F_GETFL) | O_NONBLOCK);
+}
+
+// One program while it runs: feeds its input, takes its output, ends it when it is time.
+class Run {
+ public:
+  Run(pid_t child, Descriptor in, Descriptor out, Descriptor err, std::string_view input,
+      const ProgramLimits& limits, const std::stop_token& stop)
+      : child_(child),
+        alive_(static_cast<int>(::syscall(SYS_pidfd_open, child, 0))),
+        in_(std::move(in)),
+        out_(std::move(out)),
+        err_(std::move(err)),
+        input_(input),
+        limits_(limits),
+        stop_(stop),
+        stopped_(stop),
+        until_(Clock::now() + limits.timeout) {
+    for (const Descriptor* file : {&in_, &out_, &err_}) make_nonblocking(*file);
+    if (input_.empty()) in_.close();
+  }
+
+  ProgramEnd finish() {
+    while (!has_ended()) {
+      std::array<pollfd, 5> files = {{{alive_.get(), POLLIN, 0},
+                                      {end_.why == ProgramEnd::Why::exited ? stopped_.get() : -1, POLLIN, 0},
+                                      {in_.get(), POLLOUT, 0},
+                                      {out_.get(), POLLIN, 0},
+                                      {err_.get(), POLLIN, 0}}};
+      ::poll(files.data(), files.size(), milliseconds_until(until_));
+      move();
+      look_at_limits();
+    }
+    move();
+    if (end_.output.size() > limits_.output) {
+      end_.output.resize(limits_.output);
+      if (end_.why == ProgramEnd::Why::exited) end_.why = ProgramEnd::Why::too_much_output;
+    }
+    return std::move(end_);
+  }
+
+ private:
+  void look_at_limits() {
+    if (end_.why == ProgramEnd::Why::exited) {
+      if (end_.output.size() > limits_.output) return end_it(ProgramEnd::Why::too_much_output);
+      if (stop_.stop_requested()) return end_it(ProgramEnd::Why::stopped);
+      if (Clock::now() >= until_) return end_it(ProgramEnd::Why::timed_out);
+    } else if (Clock::now() >= until_) {
+      ::kill(-child_, SIGKILL);
+      until_ = Clock::now() + limits_.grace;
+    }
+  }
+
+  void end_it(ProgramEnd::Why why) {
+    end_.why = why;
+    ::kill(-child_, SIGTERM);
+    until_ = Clock::now() + limits_.grace;
+  }
+
+  void move() {
+    while (in_) {
+      const ssize_t size = ::write(in_.get(), input_.data(), input_.size());
+      if (size < 0 && errno == EINTR) continue;
+      if (size < 0 && errno == EAGAIN) break;
+      if (size > 0) input_.remove_prefix(static_cast<std::size_t>(size));
+      if (size <= 0 || input_.empty()) in_.close();  // read, or not wanted
+    }
+    take(out_, end_.output);
+    // What comes after the limit is read and dropped: a full pipe would keep it from ending.
+    if (end_.output.size() > limits_.output) end_.output.resize(limits_.output + 1);
+    take(err_, end_.errors);
+    if (end_.errors.size() > limits_.errors) end_.errors.erase(0, end_.errors.size() - limits_.errors);
+  }
+
+  void take(Descriptor& file, std::string& text) {
+    std::array<char, 16384> piece;
+    for (int rounds = 0; file && rounds < 64; ++rounds) {
+      const ssize_t size = ::read(file.get(), piece.data(), piece.size());
+      if (size > 0) text.append(piece.data(), static_cast<std::size_t>(size));
+      if (size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR)) file.close();
+      if (size < 0 && errno == EAGAIN) return;
+    }
+  }
+
+  bool has_ended() {
+    int status = 0;
+    pid_t ended = 0;
+    do ended = ::waitpid(child_, &status, WNOHANG);
+    while (ended < 0 && errno == EINTR);
+    if (ended == 0) return false;
+    if (end_.why != ProgramEnd::Why::exited) ::kill(-child_, SIGKILL);  // what it left of its group
+    if (WIFEXITED(status)) end_.status = WEXITSTATUS(status);
+    if (WIFSIGNALED(status)) {
+      end_.status = WTERMSIG(status);
+      if (end_.why == ProgramEnd::Why::exited) end_.why = ProgramEnd::Why::signalled;
+    }
+    return true;
+  }
+
+  const pid_t child_;
+  Descriptor alive_;
+  Descriptor in_, out_, err_;
+  std::string_view input_;
+  const ProgramLimits& limits_;
+  const std::stop_token& stop_;
+  StopEvent stopped_;
+  Clock::time_point until_;
+  ProgramEnd end_;
+};
+
+}  // namespace
+
+Result<ProgramEnd> run_program(const Program& program, std::string_view input, const ProgramLimits& limits,
+                               const std::stop_token& stop) {
+  ignore_broken_pipes();
+  auto in = make_pipe();
+  auto out = make_pipe();
+  auto err = make_pipe();
+  auto problem = make_pipe();
+  for (const auto* pipe : {&in, &out, &err, &problem})
+    if (!pipe->ok()) return pipe->error();
+  const Image image(program);
+  const pid_t parent = ::getpid();
+  const pid_t child = ::fork();
+  if (child < 0) return not_started(program, errno);
+  if (child == 0) {
+    ::setsid();
+    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (::getppid() != parent) ::_exit(126);
+    become(image, in->read.get(), out->write.get(), err->write.get(), problem->write.get());
+  }
+  in->read.close();
+  out->write.close();
+  err->write.close();
+  problem->write.close();
+  if (auto failed = problem_of(program, problem->read)) {
+    ::waitpid(child, nullptr, 0);
+    return *failed;
+  }
+  return Run(child, std::move(in->write), std::move(out->read), std::move(err->read), input, limits, stop)
+      .finish();
+}
+
+Result<pid_t> start_detached(const Program& program, const std::string& output_path) {
+  Descriptor null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  Descriptor output(::open(output_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  if (!null || !output)
+    return Error{Code::io_error, "can't open " + output_path + ": " + std::strerror(errno)};
+  auto problem = make_pipe();
+  auto number = make_pipe();
+  if (!problem || !number) return problem ? number.error() : problem.error();
+  const Image image(program);
+  const pid_t between = ::fork();
+  if (between < 0) return not_started(program, errno);
+  if (between == 0) {
+    // The one between ends at once, so that init is the parent and nobody here has to wait for it.
+    ::setsid();
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::setsid();
+      become(image, null.get(), output.get(), output.get(), problem->write.get());
+    }
+    const int reason = errno;
+    const int told = child < 0 ? problem->write.get() : number->write.get();
+    const int what = child < 0 ? reason : child;
+    ::_exit(::write(told, &what, sizeof what) == sizeof what ? 0 : 1);
+  }
+  problem->write.close();
+  number->write.close();
+  int ended = 0;
+  while (::waitpid(between, &ended, 0) < 0 && errno == EINTR) {
+  }
+  int child = 0;
+  const bool told = ::read(number->read.get(), &child, sizeof child) == sizeof child;
+  if (auto failed = problem_of(program, problem->read)) return *failed;
+  if (!told) return Error{Code::internal, "can't start " + program.arguments.front() + ": no process came"};
+  return static_cast<pid_t>(child);
+}
+
+std::vector<std::string> plain_environment() {
+  std::vector<std::string> environment = {
+      "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
+  for (const char* name : {"HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ"})
+    if (const char* value = std::getenv(name)) environment.push_back(std::string(name) + "=" + value);
+  return environment;
+}
+
+ProcessHandle::ProcessHandle(ProcessHandle&& other) noexcept
+    : id_(other.id_), descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+ProcessHandle& ProcessHandle::operator=(ProcessHandle&& other) noexcept {
+  std::swap(id_, other.id_);
+  std::swap(descriptor_, other.descriptor_);
+  return *this;
+}
+
+ProcessHandle::~ProcessHandle() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+std::optional<ProcessHandle> ProcessHandle::find(pid_t id, const std::string& executable,
+                                                 const std::string& argument) {
+  if (id <= 0) return std::nullopt;
+  // Held before it is looked at: what is read below is then of this very process, or of none.
+  ProcessHandle handle(id, static_cast<int>(::syscall(SYS_pidfd_open, id, 0)));
+  if (handle.descriptor_ < 0) return std::nullopt;
+  const std::string folder = "/proc/" + std::to_string(id);
+  std::array<char, PATH_MAX> path;
+  const ssize_t size = ::readlink((folder + "/exe").c_str(), path.data(), path.size());
+  if (size <= 0) return std::nullopt;  // gone, a zombie, or somebody else's
+  std::string_view program(path.data(), static_cast<std::size_t>(size));
+  constexpr std::string_view kDeleted = " (deleted)";  // replaced by a newer one since
+  if (program.ends_with(kDeleted)) program.remove_suffix(kDeleted.size());
+  if (program != executable) return std::nullopt;
+  std::ifstream file(folder + "/cmdline", std::ios::binary);
+  for (std::string each; std::getline(file, each, '\0');)
+    if (each == argument) return handle;
+  return std::nullopt;
+}
+
+Status ProcessHandle::signal(int number) const {
+  if (::syscall(SYS_pidfd_send_signal, descriptor_, number, nullptr, 0) == 0 || errno == ESRCH) return {};
+  return Error{Code::io_error, "can't send signal " + std::to_string(number) + " to process " +
+                                   std::to_string(id_) + ": " + std::strerror(errno)};
+}
+
+bool ProcessHandle::wait_until_gone(std::chrono::milliseconds timeout, const std::stop_token& stop) const {
+  const auto until = Clock::now() + timeout;
+  const StopEvent stopped(stop);
+  for (;;) {
+    std::array<pollfd, 2> files = {{{descriptor_, POLLIN, 0}, {stopped.get(), POLLIN, 0}}};
+    ::poll(files.data(), files.size(), milliseconds_until(until));
+    if ((files[0].revents & (POLLIN | POLLHUP)) != 0) return true;
+    if (stop.stop_requested() || Clock::now() >= until) return false;
+  }
+}
+
+}  // namespace confd::base
