@@ -59,6 +59,7 @@ void HttpConnection::continue_handshake() {
       set_deadline(server_->options.idle_deadline);
       client_subject_ = transport_.client_subject();
       peer_uri_ = transport_.peer_uri();
+      channel_binding_ = transport_.binding();
       if (transport_.has_pending()) {
         read_on();
       } else {
@@ -246,6 +247,7 @@ void HttpConnection::header_complete() {
   request_.peer = client_.credentials;
   request_.client_subject = client_subject_;
   request_.peer_uri = peer_uri_;
+  request_.channel_binding = channel_binding_;
   keep_alive_ = parser_->keep_alive();
   http_1_0_ = parser_->http_1_0();
   head_only_ = request_.method == "HEAD";

@@ -159,6 +159,7 @@ class HttpConnection final : public EventLoop::SocketEvents,
   const Client client_;
   std::string client_subject_;
   std::string peer_uri_;
+  std::string channel_binding_;
   std::size_t slot_ = 0;  // in loop_->connections
 
   Phase phase_ = Phase::handshake;

@@ -31,6 +31,8 @@ struct HttpRequest {
   // URI name of a certificate that TlsSettings::peer_authorities_pem signed, "confd://node/12"; empty for all
   // who did not come as a peer.
   std::string peer_uri;
+  // What the two ends of this TLS 1.3 connection know and nobody else (rpc/tls_binding.h); empty otherwise.
+  std::string channel_binding;
 
   // First header of that name, any case; nullptr when absent.
   const std::string* header(std::string_view name) const;

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <utility>
 
+#include "rpc/tls_binding.h"
 #include "rpc/tls_peer.h"
 
 namespace confd::rpc {
@@ -141,6 +142,10 @@ std::string HttpTransport::client_subject() const {
 
 std::string HttpTransport::peer_uri() const {
   return ssl_ ? verified_peer_uri(ssl_.get()) : std::string();
+}
+
+std::string HttpTransport::binding() const {
+  return ssl_ ? channel_binding(ssl_.get()) : std::string();
 }
 
 }  // namespace confd::rpc

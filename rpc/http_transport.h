@@ -45,6 +45,8 @@ class HttpTransport {
   std::string client_subject() const;
   // As HttpRequest::peer_uri; then there is no client_subject().
   std::string peer_uri() const;
+  // As HttpRequest::channel_binding.
+  std::string binding() const;
   // After a failed handshake: the client spoke HTTP without TLS.
   bool spoke_clear_http() const { return spoke_clear_http_; }
   const std::string& last_error() const { return last_error_; }

@@ -295,6 +295,15 @@ Result<HttpResponse> HttpsClient::stream(const HttpRequest& request,
   return connection_->run(*tls_, target_, {request, nullptr, &each, silence}, limits);
 }
 
+base::Status HttpsClient::connect(const Limits& limits) {
+  CallWait wait(limits.deadline, limits.stop);
+  return connection_->link.open(target_, *tls_, wait);
+}
+
+std::string HttpsClient::channel_binding() const {
+  return connection_->link.binding();
+}
+
 std::string HttpsClient::server_fingerprint() const {
   return connection_->link.fingerprint();
 }

@@ -28,6 +28,9 @@ struct ClientTlsSettings {
   std::string private_key_pem;
   std::string authorities_pem;  // the server's certificate must be signed by one of these
   std::string server_name;      // DNS name or IP address it must carry; empty: any, the authority suffices
+  // Believes every server, with TLS 1.3 only: for a caller who proves and demands proof by channel_binding().
+  // Then there are no authorities.
+  bool any_server = false;
 };
 
 class ClientTls {
@@ -84,6 +87,11 @@ class HttpsClient {
   base::Result<HttpResponse> stream(const HttpRequest& request,
                                     const std::function<bool(std::string_view)>& each, const Limits& limits,
                                     std::optional<std::chrono::milliseconds> silence = std::nullopt);
+
+  // Makes the connection that the next call will use, if it is still there then. Errors as call().
+  base::Status connect(const Limits& limits);
+  // Of the connection as it is (rpc/tls_binding.h); empty without one.
+  std::string channel_binding() const;
 
   // Whether any of the last call's request went out: after an error, whether the server may have acted on it.
   bool request_sent() const;

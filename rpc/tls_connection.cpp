@@ -19,6 +19,7 @@
 
 #include "base/text.h"
 #include "rpc/name_lookup.h"
+#include "rpc/tls_binding.h"
 
 namespace confd::rpc {
 
@@ -213,6 +214,10 @@ base::Status TlsConnection::shake_hands(const HttpsClient::Target& target, const
   }
   fingerprint_ = fingerprint_of(ssl_.get());
   return {};
+}
+
+std::string TlsConnection::binding() const {
+  return ssl_ ? channel_binding(ssl_.get()) : std::string();
 }
 
 bool TlsConnection::is_stale() {

@@ -68,6 +68,8 @@ class TlsConnection {
   int descriptor() const { return descriptor_; }
   // SHA-256 of the certificate last seen.
   const std::string& fingerprint() const { return fingerprint_; }
+  // rpc/tls_binding.h; empty when not open.
+  std::string binding() const;
 
  private:
   base::Status connect(const HttpsClient::Target& target, CallWait& wait);

@@ -570,6 +570,36 @@ TEST_CASE("a call comes from the source address it is told") {
   CHECK(refused.error().text.find("bind to source address 192.0.2.1: ") != std::string::npos);
 }
 
+TEST_CASE("both ends of a connection, and of no other, know its binding") {
+  Server server({}, server_settings());
+  server.handler.respond = [](const HttpRequest& got, const std::shared_ptr<void>&, const Responder& to) {
+    HttpResponse response;
+    response.body = got.channel_binding;
+    to.send(response);
+  };
+  ClientTlsSettings anybody;
+  anybody.any_server = true;
+  HttpsClient client = client_for(server.port, anybody);
+  CHECK(client.channel_binding().empty());
+  REQUIRE(client.connect(patience()).ok());
+  const std::string binding = client.channel_binding();
+  CHECK(binding.size() == 32);
+  CHECK(client.call(request("GET", "/"), patience())->body == binding);
+  CHECK(client.channel_binding() == binding);
+
+  HttpsClient other = client_for(server.port, anybody);
+  const auto answer = other.call(request("GET", "/"), patience());
+  REQUIRE(answer.ok());
+  CHECK(answer->body.size() == 32);
+  CHECK(answer->body != binding);
+
+  // With TLS 1.2 there is none, so nothing can be proven by it.
+  Client::Options old;
+  old.tls_version = TLS1_2_VERSION;
+  Client old_client = Client::tls(server.port, old);
+  CHECK(old_client.get("/")->body.empty());
+}
+
 TEST_CASE("a name is looked up") {
   Server server({}, server_settings());
   auto tls = ClientTls::create(trusting(authority().certificate));
