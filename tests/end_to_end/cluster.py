@@ -29,6 +29,7 @@ class Etcd:
         self.files = (certificate, key, authority)
         self.members = [self]
         self.process = None
+        self.on_start = None  # called with each new process id
 
     def peer(self):
         return f"http://{self.address}:{self.peer_port}"
@@ -45,8 +46,13 @@ class Etcd:
              "--snapshot-count", "1000", "--auto-compaction-mode", "revision", "--auto-compaction-retention", "1000"],
             stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         output.close()
+        if self.on_start:
+            self.on_start(self.process.pid)
         if wait:
-            eventually(self.listens, 30, "etcd listening")
+            self.wait()
+
+    def wait(self):
+        eventually(self.listens, 30, "etcd listening")
 
     def log(self):
         return pathlib.Path(self.folder, f"etcd-{self.name}.log").read_text()
@@ -101,7 +107,7 @@ class Cluster:
         self.folder = tempfile.mkdtemp(prefix="confd-cluster-")
         authority, key = first.path("etc/cluster/ca.crt"), first.path("etc/cluster/ca.key")
         for node_id in self.ids[1:]:
-            node = Node(node_id, port=first.port, **self.place.node(node_id))
+            node = Node(node_id, **{"port": first.port, **self.place.node(node_id)})
             node.password = first.password
             self.nodes[node_id] = node
         text = first.exaconf()
@@ -148,7 +154,7 @@ class Cluster:
         for member in self.members.values():
             member.start(wait=False)
         for member in self.members.values():
-            eventually(member.listens, 30, "etcd listening")
+            member.wait()
         for node_id in self.ids:
             self.start_node(node_id)
         return self
