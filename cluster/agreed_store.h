@@ -15,7 +15,9 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
 
 namespace confd::cluster {
@@ -39,6 +41,13 @@ struct AgreedView {
   std::optional<int> master;           // node
   std::map<int, HeldRevision> live;    // nodes that renew their lease
   std::int64_t position = 0;           // a watch goes on behind it
+};
+
+// The record of a job as other nodes are to see it, see cluster/job_board.h.
+struct JobNote {
+  std::string id;  // "11.4711"
+  std::string text;
+  base::WallTime ended = {};  // of an end
 };
 
 class AgreedStore {
@@ -75,11 +84,12 @@ class AgreedStore {
   // afterwards.
   virtual base::Status end_former_term(int node, const Limits& limits) = 0;
 
-  // Makes `next` the head when the head is still the one at `base` (0: none) and the term lasts. The new
-  // position. Errors: Code::conflict (somebody published), Code::wrong_state (the term is over),
-  // Code::unknown_outcome (asked for, no answer: fence() and was_published() tell).
+  // Makes `next` the head when the head is still the one at `base` (0: none) and the term lasts; `ends`: of
+  // the jobs it comes from, put with it. The new position. Errors: Code::conflict (somebody published),
+  // Code::wrong_state (the term is over), Code::unknown_outcome (asked for, no answer: fence() and
+  // was_published() tell).
   virtual base::Result<std::int64_t> publish(std::int64_t base, Term term, const AgreedRevision& next,
-                                             const Limits& limits) = 0;
+                                             const std::vector<JobNote>& ends, const Limits& limits) = 0;
   // After Code::unknown_outcome: puts the head's own text again, so that a publication that is still on its
   // way finds another position and does not happen any more. The new position. Errors: Code::conflict
   // (something was published), Code::wrong_state (the term is over; then it can't happen either).

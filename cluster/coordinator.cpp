@@ -242,7 +242,7 @@ void Coordinator::elect(std::stop_token stop) {
   see(*view);
   if (!view->head) {
     const AgreedRevision first{config->revision(), config->checksum(), config->text(), 0};
-    const auto put = store_.publish(0, term, first, within(options_.lease / 3, stop));
+    const auto put = store_.publish(0, term, first, {}, within(options_.lease / 3, stop));
     if (!put) {
       (void)store_.resign(term, lease, 0, within(options_.lease / 3, stop)).ok();
       return;
@@ -371,7 +371,8 @@ void Coordinator::held() {
 
 // --- publishing ---
 
-Status Coordinator::agree(const exaconf::Config& base, const exaconf::Config& next) {
+Status Coordinator::agree(const exaconf::Config& base, const exaconf::Config& next,
+                          const std::vector<JobNote>& ends) {
   AgreedStore::Term term = 0;
   AgreedRevision head;
   Clock::time_point until;
@@ -388,7 +389,7 @@ Status Coordinator::agree(const exaconf::Config& base, const exaconf::Config& ne
     head = *view_.head;
   }
   AgreedRevision agreed{next.revision(), next.checksum(), next.text(), 0};
-  auto put = store_.publish(head.position, term, agreed, {until, {}});
+  auto put = store_.publish(head.position, term, agreed, ends, {until, {}});
   if (!put && put.error().code == Code::unknown_outcome) put = settle(head, agreed, term);
   if (!put) {
     if (put.error().code == Code::wrong_state) {
@@ -403,6 +404,25 @@ Status Coordinator::agree(const exaconf::Config& base, const exaconf::Config& ne
   adopt_again_ = Clock::now() + kAdoptAgain;
   if (!view_.head || view_.head->position < *put) view_.head = std::move(agreed);
   return {};
+}
+
+Status Coordinator::as_master(
+    const std::function<Status(AgreedStore::Term term, const AgreedStore::Limits& limits)>& work) {
+  AgreedStore::Term term = 0;
+  Clock::time_point until;
+  {
+    MutexLock lock(mutex_);
+    until = Clock::time_point(Clock::duration(master_until_.load(std::memory_order_acquire)));
+    if (!is_master_ || Clock::now() >= until)
+      return Error{Code::no_quorum, "this node is not master (any more); try again at the new one"};
+    term = term_;
+  }
+  Status done = work(term, {until, {}});
+  if (!done && done.error().code == Code::wrong_state) {
+    lose("the store says so");
+    return Error{Code::no_quorum, "this node was not master any more; try again"};
+  }
+  return done;
 }
 
 // The answer to a publication got lost. Until it is certain whether it happened, nothing else is published.

@@ -59,7 +59,13 @@ class Coordinator {
 
   // Agrees on `next`, which replaces `base`. Ok: it is the head, whatever happens to this node now. Errors:
   // Code::conflict, Code::no_quorum (not changed), Code::unknown_outcome. Blocks, at most for the lease.
-  base::Status agree(const exaconf::Config& base, const exaconf::Config& next) EXCLUDES(mutex_);
+  // `ends`: of the jobs that it comes from, put in the same transaction.
+  base::Status agree(const exaconf::Config& base, const exaconf::Config& next,
+                     const std::vector<JobNote>& ends = {}) EXCLUDES(mutex_);
+  // Lets `work` name this mastership in what it asks of the store. Code::no_quorum: there is none (any more).
+  base::Status as_master(
+      const std::function<base::Status(AgreedStore::Term term, const AgreedStore::Limits& limits)>& work)
+      EXCLUDES(mutex_);
   // This node holds its current() durably.
   void held() EXCLUDES(mutex_);
   // Calls back once when all live nodes hold this revision or a later one, or after hold_patience with those

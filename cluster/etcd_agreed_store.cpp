@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "cluster/etcd_job_board.h"
 #include "exaconf/document.h"
 
 namespace confd::cluster {
@@ -172,7 +173,7 @@ Status EtcdAgreedStore::end_former_term(int node, const Limits& limits) {
 }
 
 Result<std::int64_t> EtcdAgreedStore::publish(std::int64_t base, Term term, const AgreedRevision& next,
-                                              const Limits& limits) {
+                                              const std::vector<JobNote>& ends, const Limits& limits) {
   const std::string conf = key("conf");
   const std::string number = history_key(next.revision);
   const std::vector<EtcdCompare> conditions = {
@@ -188,6 +189,7 @@ Result<std::int64_t> EtcdAgreedStore::publish(std::int64_t base, Term term, cons
   if (next.revision > kHistory)
     then.push_back(
         {EtcdOperation::Kind::remove, key("history/"), history_key(next.revision - kHistory), {}, 0});
+  EtcdJobBoard::append_ends(then, prefix_, ends);
   const std::vector<EtcdOperation> otherwise = {
       {EtcdOperation::Kind::range, key("master"), {}, {}, 0},
       {EtcdOperation::Kind::range, number, {}, {}, 0},

@@ -32,7 +32,7 @@ class EtcdAgreedStore : public AgreedStore {
   base::Status resign(Term term, Lease lease, int successor, const Limits& limits) override;
   base::Status end_former_term(int node, const Limits& limits) override;
   base::Result<std::int64_t> publish(std::int64_t base, Term term, const AgreedRevision& next,
-                                     const Limits& limits) override;
+                                     const std::vector<JobNote>& ends, const Limits& limits) override;
   base::Result<std::int64_t> fence(const AgreedRevision& head, Term term, const Limits& limits) override;
   base::Result<std::optional<std::int64_t>> was_published(const HeldRevision& what,
                                                           const Limits& limits) override;

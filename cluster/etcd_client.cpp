@@ -22,6 +22,10 @@ EtcdClient::EtcdClient(std::shared_ptr<const rpc::ClientTls> tls, std::vector<En
     : connections_(std::make_unique<EtcdConnections>(std::move(tls), std::move(endpoints))) {}
 EtcdClient::~EtcdClient() = default;
 
+void EtcdClient::set_endpoints(std::vector<Endpoint> endpoints) {
+  connections().use(std::move(endpoints));
+}
+
 Result<EtcdClient::Snapshot> EtcdClient::snapshot(const std::string& key, const std::string& range_end,
                                                   const Call& call) {
   const auto answer = connections().post("/v3/kv/range", etcd_json::range_request(key, range_end, false),
@@ -30,6 +34,16 @@ Result<EtcdClient::Snapshot> EtcdClient::snapshot(const std::string& key, const 
   auto values = etcd_json::key_values(*answer);
   if (!values) return values.error();
   return Snapshot{std::move(*values), etcd_json::header_revision(*answer)};
+}
+
+Result<EtcdClient::Oldest> EtcdClient::oldest(const std::string& key, const std::string& range_end, int most,
+                                              const Call& call) {
+  const auto answer = connections().post("/v3/kv/range", etcd_json::oldest_request(key, range_end, most),
+                                         Kind::repeatable, call);
+  if (!answer) return answer.error();
+  auto values = etcd_json::key_values(*answer);
+  if (!values) return values.error();
+  return Oldest{std::move(*values), etcd_json::number(*answer, "count")};
 }
 
 Result<std::vector<KeyValue>> EtcdClient::range(const std::string& key, const std::string& range_end,

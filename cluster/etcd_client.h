@@ -66,6 +66,7 @@ class EtcdClient {
   struct Endpoint {
     std::string host;
     std::uint16_t port = 2379;
+    friend bool operator==(const Endpoint&, const Endpoint&) = default;
   };
   struct Call {
     std::chrono::steady_clock::time_point deadline;
@@ -76,6 +77,9 @@ class EtcdClient {
   ~EtcdClient();
   EtcdClient(const EtcdClient&) = delete;
   EtcdClient& operator=(const EtcdClient&) = delete;
+
+  // From now on these, in this order; connections to those that stay are kept.
+  void set_endpoints(std::vector<Endpoint> endpoints);
 
   // Errors of all calls: Code::no_quorum (etcd answers that it has no leader, or no endpoint can be reached),
   // Code::timeout, Code::stopped, Code::io_error with etcd's own text. Calls that change something and are
@@ -89,6 +93,13 @@ class EtcdClient {
     std::int64_t revision = 0;
   };
   base::Result<Snapshot> snapshot(const std::string& key, const std::string& range_end, const Call& call);
+  // The `most` that were made first, oldest first, and how many there are in all.
+  struct Oldest {
+    std::vector<KeyValue> values;
+    std::int64_t count = 0;
+  };
+  base::Result<Oldest> oldest(const std::string& key, const std::string& range_end, int most,
+                              const Call& call);
   base::Result<EtcdTransactionResult> transact(const std::vector<EtcdCompare>& compares,
                                                const std::vector<EtcdOperation>& then,
                                                const std::vector<EtcdOperation>& otherwise, const Call& call);

@@ -143,6 +143,7 @@ constexpr KnownRefusal kRefusals[] = {
     {"etcdserver: leader changed", Code::no_quorum, true, ""},
     {"etcdserver: unhealthy cluster", Code::no_quorum, false, ""},
     {"etcdserver: not leader", Code::no_quorum, false, ""},
+    {"rpc not supported for learner", Code::no_quorum, false, ""},  // the other members do it
     {"raft proposal dropped", Code::no_quorum, false, ""},
     {"etcdserver: server stopped", Code::no_quorum, true, ""},
     {"etcdserver: too many requests", Code::timeout, false, ""},
@@ -177,6 +178,14 @@ std::uint64_t unsigned_number(const Value& structure, std::string_view name) {
 std::string range_request(const std::string& key, const std::string& range_end, bool serializable) {
   Struct request = key_range(key, range_end);
   if (serializable) request.append("serializable", true);
+  return base::render_json(request);
+}
+
+std::string oldest_request(const std::string& key, const std::string& range_end, int most) {
+  Struct request = key_range(key, range_end);
+  request.append("limit", std::to_string(most));
+  request.append("sort_target", "CREATE");
+  request.append("sort_order", "ASCEND");
   return base::render_json(request);
 }
 

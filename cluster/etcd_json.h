@@ -16,6 +16,7 @@
 namespace confd::cluster::etcd_json {
 
 std::string range_request(const std::string& key, const std::string& range_end, bool serializable);
+std::string oldest_request(const std::string& key, const std::string& range_end, int most);
 std::string transaction_request(const std::vector<EtcdCompare>& compares,
                                 const std::vector<EtcdOperation>& then,
                                 const std::vector<EtcdOperation>& otherwise);

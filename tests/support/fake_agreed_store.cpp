@@ -47,6 +47,11 @@ std::vector<std::pair<HeldRevision, int>> FakeCluster::heads() {
   return heads_;
 }
 
+std::map<std::string, std::string> FakeCluster::ends() {
+  MutexLock lock(mutex_);
+  return ends_;
+}
+
 void FakeCluster::expire() {
   for (auto it = leases_.begin(); it != leases_.end();) {
     if (Clock::now() < it->second.ends) {
@@ -75,7 +80,7 @@ void FakeCluster::changed() {
 }
 
 Result<std::int64_t> FakeCluster::put(std::int64_t base, cluster::AgreedStore::Term term,
-                                      const AgreedRevision& next) {
+                                      const AgreedRevision& next, const std::vector<cluster::JobNote>& ends) {
   expire();
   if (term_ == 0 || term_ != term) return Error{Code::wrong_state, "not master"};
   if ((view_.head ? view_.head->position : 0) != base) return Error{Code::conflict, "another head"};
@@ -85,6 +90,7 @@ Result<std::int64_t> FakeCluster::put(std::int64_t base, cluster::AgreedStore::T
   view_.head->position = view_.position;
   history_[next.revision] = {next.checksum, view_.position};
   heads_.push_back({{next.revision, next.checksum}, view_.master.value_or(0)});
+  for (const cluster::JobNote& end : ends) ends_[end.id] = end.text;
   return view_.position;
 }
 
@@ -190,20 +196,20 @@ Status FakeAgreedStore::end_former_term(int node, const Limits& limits) {
 }
 
 Result<std::int64_t> FakeAgreedStore::publish(std::int64_t base, Term term, const AgreedRevision& next,
-                                              const Limits&) {
+                                              const std::vector<cluster::JobNote>& ends, const Limits&) {
   MutexLock lock(cluster_->mutex_);
   if (Status there = reach(); !there) return there.error();
   const auto answers = std::exchange(cluster_->answers_, FakeCluster::Answers::arrive);
   const Error lost{Code::unknown_outcome, "the answer got lost"};
   if (answers == FakeCluster::Answers::lost_before) return lost;
   if (answers == FakeCluster::Answers::late) {
-    cluster_->on_its_way_ = [shared = cluster_, base, term, next] {
+    cluster_->on_its_way_ = [shared = cluster_, base, term, next, ends] {
       MutexLock later(shared->mutex_);
-      return shared->put(base, term, next).ok();
+      return shared->put(base, term, next, ends).ok();
     };
     return lost;
   }
-  auto put = cluster_->put(base, term, next);
+  auto put = cluster_->put(base, term, next, ends);
   if (answers == FakeCluster::Answers::lost_after) return lost;
   return put;
 }

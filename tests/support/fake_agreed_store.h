@@ -25,6 +25,8 @@ class FakeCluster {
   cluster::AgreedView view() EXCLUDES(mutex_);
   // Every head there ever was, with the node that published it.
   std::vector<std::pair<cluster::HeldRevision, int>> heads() EXCLUDES(mutex_);
+  // Ends of jobs that came with a revision: id -> text.
+  std::map<std::string, std::string> ends() EXCLUDES(mutex_);
 
  private:
   friend class FakeAgreedStore;
@@ -36,7 +38,8 @@ class FakeCluster {
   void expire() REQUIRES_LOCK(mutex_);
   void changed() REQUIRES_LOCK(mutex_);
   base::Result<std::int64_t> put(std::int64_t base, cluster::AgreedStore::Term term,
-                                 const cluster::AgreedRevision& next) REQUIRES_LOCK(mutex_);
+                                 const cluster::AgreedRevision& next,
+                                 const std::vector<cluster::JobNote>& ends) REQUIRES_LOCK(mutex_);
 
   base::Mutex mutex_;
   base::CondVar change_;
@@ -49,6 +52,7 @@ class FakeCluster {
   std::map<int, std::int64_t> live_lease_ GUARDED_BY(mutex_);
   std::map<std::int64_t, std::pair<std::string, std::int64_t>> history_ GUARDED_BY(mutex_);
   std::vector<std::pair<cluster::HeldRevision, int>> heads_ GUARDED_BY(mutex_);
+  std::map<std::string, std::string> ends_ GUARDED_BY(mutex_);
   Answers answers_ GUARDED_BY(mutex_) = Answers::arrive;
   std::function<bool()> on_its_way_ GUARDED_BY(mutex_);
 };
@@ -71,6 +75,7 @@ class FakeAgreedStore : public cluster::AgreedStore {
   base::Status resign(Term term, Lease lease, int successor, const Limits& limits) override;
   base::Status end_former_term(int node, const Limits& limits) override;
   base::Result<std::int64_t> publish(std::int64_t base, Term term, const cluster::AgreedRevision& next,
+                                     const std::vector<cluster::JobNote>& ends,
                                      const Limits& limits) override;
   base::Result<std::int64_t> fence(const cluster::AgreedRevision& head, Term term,
                                    const Limits& limits) override;
