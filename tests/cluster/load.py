@@ -55,8 +55,8 @@ def next_value(chain):
 class Chain:
     """One user's values; `step()` makes the next change. One thread at a time."""
 
-    def __init__(self, cluster, user):
-        self.cluster, self.user = cluster, user
+    def __init__(self, cluster, user, pause):
+        self.cluster, self.user, self.pause = cluster, user, pause  # seconds before all nodes are tried again
         self.calls = []
         self.values = [f"{user} one", f"{user} two"]
         self.problems = []
@@ -94,7 +94,7 @@ class Chain:
                 self.preferred = node_id
                 return outcome
         self.preferred = None
-        time.sleep(0.02)
+        time.sleep(self.pause)
         return "failed"
 
     def try_at(self, node_id, value):
@@ -148,8 +148,8 @@ class Load:
     def __init__(self, cluster, chains=3, pause=0.02):
         self.pause = pause
         self.stopping = threading.Event()
-        self.chains = [Chain(cluster, f"load{number}") for number in range(chains)]
-        self.probe = Chain(cluster, "probe")  # for whoever waits until changes are committed again
+        self.chains = [Chain(cluster, f"load{number}", 0.2) for number in range(chains)]
+        self.probe = Chain(cluster, "probe", 0.02)  # for whoever waits until changes are committed again
         self.threads = [threading.Thread(target=self.run, args=(chain,), daemon=True) for chain in self.chains]
 
     def everything(self):
