@@ -62,24 +62,47 @@ exaconf::Transaction& JobContext::transaction() {
 }
 
 base::Value JobContext::run(int node, std::string_view operation, const base::Struct& params,
-                            Recorded recorded) {
+                            Recorded shown) {
+  return recorded(std::string(operation), node, params, [&]() -> CommandOutcome {
+    base::Result<base::Value> result = services_.nodes.run(node, operation, params, stop_);
+    if (!result) return {result.error(), result.error().text};
+    base::Value summary = shown == Recorded::whole ? *result : sizes(*result);
+    return {std::move(result), std::move(summary)};
+  });
+}
+
+base::Value JobContext::command(std::string name, const base::Struct& arguments,
+                                const std::function<CommandOutcome()>& work) {
+  return recorded(std::move(name), services_.nodes.own_node(), arguments, work);
+}
+
+base::Value JobContext::recorded(std::string name, int node, const base::Struct& arguments,
+                                 const std::function<CommandOutcome()>& work) {
   check_stop();
   CommandRecord record;
-  record.name = operation;
+  record.name = std::move(name);
   record.node = node;
-  record.arguments = mask_secrets(nullptr, params);
+  record.arguments = mask_secrets(nullptr, arguments);
   record.started = services_.clock.now();
-  base::Result<base::Value> result = services_.nodes.run(node, operation, params, stop_);
+  CommandOutcome outcome = work();
   record.ended = services_.clock.now();
-  if (!result) {
-    record.exit = static_cast<int>(result.error().code);
-    record.output = result.error().text;
-    commands_.push_back(std::move(record));
-    throw JobError{result.error().code, result.error().text};
-  }
-  record.output = recorded == Recorded::whole ? masked(*result) : sizes(*result);
+  record.exit = outcome.result ? 0 : static_cast<int>(outcome.result.error().code);
+  record.output = masked(outcome.shown);
   commands_.push_back(std::move(record));
-  return std::move(*result);
+  return or_throw(std::move(outcome.result));
+}
+
+void JobContext::publish_now() {
+  if (!transaction_ || !transaction_->changed()) return;
+  exaconf::Transaction edits = std::move(*transaction_);
+  transaction_.reset();
+  const base::Struct changes{{"changes", edits.diff()}};
+  command("exaconf.publish", changes, [&]() -> CommandOutcome {
+    auto next = services_.publish(std::move(edits));
+    if (!next) return {next.error(), next.error().text};
+    config_ = std::move(*next);
+    return {base::Value(), base::Struct{{"revision", config_->revision()}}};
+  });
 }
 
 void JobContext::progress(std::string text, std::optional<int> percent) {

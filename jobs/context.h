@@ -22,6 +22,7 @@
 #include "cluster/node_control.h"
 #include "exaconf/config.h"
 #include "exaconf/transaction.h"
+#include "services/platform.h"
 
 namespace confd::jobs {
 
@@ -48,6 +49,12 @@ struct JobServices {
   base::FileSystem& files;
   base::Random& random;
   std::string root_directory;
+  // What makes, starts and stops the machines of nodes, and what updates one; nullptr: none is configured.
+  services::Platform* platform = nullptr;
+  services::Platform* updater = nullptr;
+  // Puts edits in force before the job ends and returns a configuration that has them; set by what runs
+  // jobs. For JobContext::publish_now().
+  std::function<base::Result<exaconf::ConfigPtr>(exaconf::Transaction)> publish = {};
 };
 
 // One command of a job, as the job file shows it.
@@ -58,6 +65,12 @@ struct CommandRecord {
   base::WallTime started, ended;
   int exit = 0;        // 0 = done; else the result code
   base::Value output;  // result, or the error's text
+};
+
+// What came of a command, and what the job file shows of it.
+struct CommandOutcome {
+  base::Result<base::Value> result;
+  base::Value shown;
 };
 
 // What the job file keeps of a command's result: all of it, or (log events) only how much there was.
@@ -98,11 +111,18 @@ class JobContext {
   // The edits of a modify job; made at the first call.
   exaconf::Transaction& transaction();
   bool has_transaction() const { return transaction_.has_value(); }
+  // Puts the edits made so far in force, and waits for the live nodes: for work that needs them there. What
+  // follows sees them in config(), also when the job fails later. REQUIRES: the job's descriptor says
+  // `publishes_early`.
+  void publish_now();
   exaconf::Transaction take_transaction() { return std::move(*transaction_); }
 
   // Runs a node operation, recorded as a command. Throws JobError with the operation's error.
   base::Value run(int node, std::string_view operation, const base::Struct& params = {},
                   Recorded recorded = Recorded::whole);
+  // The same for work on this node that is no node operation.
+  base::Value command(std::string name, const base::Struct& arguments,
+                      const std::function<CommandOutcome()>& work);
   const std::vector<CommandRecord>& commands() const { return commands_; }
 
   // 0..100, or a text such as "copied 3 of 8 GiB"; shown by job_info and confd_client.
@@ -114,6 +134,9 @@ class JobContext {
   const std::vector<std::string>& warnings() const { return warnings_; }
 
  private:
+  base::Value recorded(std::string name, int node, const base::Struct& arguments,
+                       const std::function<CommandOutcome()>& work);
+
   const base::Struct& params_;
   const auth::Identity& caller_;
   exaconf::ConfigPtr config_;

@@ -74,6 +74,9 @@ struct JobDescriptor {
   // Everything the job does is in its transaction: a dry run then executes it and shows the difference
   // without publishing.
   bool config_only = false;
+  // It puts edits in force before it ends (JobContext::publish_now): a failure does not mean that EXAConf is
+  // as it was.
+  bool publishes_early = false;
 };
 
 // Parameters as the handler sees them: declared ones only, aliases resolved, types converted, null = not

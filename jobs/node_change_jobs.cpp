@@ -131,19 +131,6 @@ constexpr Param kNodeRemoveOptions[] = {
      .default_text = "false"},
 };
 
-// "EXAVolume : data1", ...: the volumes and databases whose Nodes list the node.
-std::vector<std::string> users_of(const exaconf::Config& config, int id) {
-  std::vector<std::string> users;
-  for (const std::string_view kind : {"EXAVolume", "DB"})
-    for (const std::string& name : config.ids(kind)) {
-      const exaconf::Section* section = config.section(kind, name);
-      const auto nodes = exaconf::parse_node_list(section->value_or("Nodes", ""));
-      if (nodes && std::find(nodes->begin(), nodes->end(), id) != nodes->end())
-        users.push_back(std::string(kind == "DB" ? "database '" : "volume '") + name + "'");
-    }
-  return users;
-}
-
 void check_node_remove(JobContext& context) {
   const exaconf::Config& config = context.config();
   const std::vector<int> leaving = known_nodes(context, "nid");

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/text.h"
+#include "exaconf/value_types.h"
 
 namespace confd::jobs {
 namespace {
@@ -63,6 +64,36 @@ void check_somebody_stays(const exaconf::Config& config, const std::vector<int>&
                  nodes_text(leaving) + " can't be " + std::string(verb) +
                      ": no node would be left in service; add or resume another one first (node_add, "
                      "node_resume)"};
+}
+
+std::vector<std::string> users_of(const exaconf::Config& config, int id) {
+  std::vector<std::string> users;
+  for (const std::string_view kind : {"EXAVolume", "DB"})
+    for (const std::string& name : config.ids(kind)) {
+      const exaconf::Section* section = config.section(kind, name);
+      const auto nodes = exaconf::parse_node_list(section->value_or("Nodes", ""));
+      if (nodes && std::find(nodes->begin(), nodes->end(), id) != nodes->end())
+        users.push_back(std::string(kind == "DB" ? "database '" : "volume '") + name + "'");
+    }
+  return users;
+}
+
+void check_majority_stays(JobContext& context, const std::vector<int>& leaving, std::string_view verb,
+                          bool removed) {
+  const auto live = live_nodes(context);
+  std::size_t in_service = 0, left = 0;
+  for (const auto& [id, node] : context.config().nodes()) {
+    const bool leaves = std::find(leaving.begin(), leaving.end(), id) != leaving.end();
+    if (is_suspended(node) || (leaves && removed)) continue;
+    ++in_service;
+    if (!leaves && live.contains(id)) ++left;
+  }
+  if (left * 2 > in_service) return;
+  throw JobError{base::Code::wrong_state,
+                 nodes_text(leaving) + " can't be " + std::string(verb) + ": only " + std::to_string(left) +
+                     " of " + std::to_string(in_service) +
+                     " nodes in service would be left alive, and nothing can be changed without more than "
+                     "half of them; suspend nodes with node_suspend first, or take fewer at a time"};
 }
 
 std::string nodes_text(const std::vector<int>& nodes) {

@@ -32,6 +32,13 @@ bool is_master(JobContext& context, int node);
 void check_somebody_stays(const exaconf::Config& config, const std::vector<int>& leaving,
                           std::string_view verb);
 
+// The volumes and databases whose Nodes list the node: "volume 'data1'".
+std::vector<std::string> users_of(const exaconf::Config& config, int id);
+// Throws Code::wrong_state when more than half of the nodes in service are not left alive: nothing could be
+// changed any more, not even to undo it. `removed`: they stop being nodes at all.
+void check_majority_stays(JobContext& context, const std::vector<int>& leaving, std::string_view verb,
+                          bool removed = false);
+
 // "node 12", "nodes 12, 13"
 std::string nodes_text(const std::vector<int>& nodes);
 [[noreturn]] void refuse_parameter(std::string_view parameter, const std::string& why);

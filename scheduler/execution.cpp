@@ -146,6 +146,38 @@ void Scheduler::publish(const JobPtr& job, exaconf::Transaction transaction) {
   publisher_->publish(std::move(request));
 }
 
+// Edits of a job that goes on. Its record at `scheduled` is durable, and what recovery says of such a job
+// (descriptor: publishes_early) does not claim that EXAConf is as it was.
+Result<exaconf::ConfigPtr> Scheduler::publish_early(exaconf::Transaction transaction) {
+  struct Outcome {
+    base::Mutex mutex;
+    base::CondVar came;
+    std::optional<Result<cluster::Publication>> publication;
+  };
+  const auto outcome = std::make_shared<Outcome>();
+  cluster::PublishRequest request{std::move(transaction), [](const cluster::Publication&) {}, {}};
+  request.done = [outcome](Result<cluster::Publication> published) {
+    MutexLock lock(outcome->mutex);
+    outcome->publication = std::move(published);
+    outcome->came.notify_all();
+  };
+  publisher_->publish(std::move(request));
+  const auto until = std::chrono::steady_clock::now() + std::chrono::minutes(10);
+  MutexLock lock(outcome->mutex);
+  while (!outcome->publication)
+    if (outcome->came.wait_until(outcome->mutex, until) == std::cv_status::timeout && !outcome->publication)
+      return Error{Code::unknown_outcome,
+                   "it was not told within 10 minutes whether EXAConf was changed; see settings_list"};
+  if (!outcome->publication->ok())
+    return Error{outcome->publication->error().code,
+                 "EXAConf was not changed: " + outcome->publication->error().text};
+  exaconf::ConfigPtr config = store_.current();
+  if (config->revision() < (*outcome->publication)->revision)
+    return Error{Code::io_error, "revision " + std::to_string((*outcome->publication)->revision) +
+                                     " of EXAConf is in force, but this node could not write it yet"};
+  return config;
+}
+
 // Nothing may be published whose record is not durable: recovery would call it "not changed".
 Status Scheduler::sync_publications() {
   Status done = journal_->sync();  // the appends before it have been answered when it returns

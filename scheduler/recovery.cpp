@@ -2,7 +2,17 @@
 
 #include <algorithm>
 
+#include "jobs/catalogue.h"
+
 namespace confd::scheduler {
+namespace {
+
+bool publishes_early(const JobRecord& record) {
+  const jobs::JobDescriptor* job = jobs::find_job(record.job);
+  return job != nullptr && job->publishes_early;
+}
+
+}  // namespace
 
 Recovery recover(const JobRecord& record, std::span<const RevisionOnDisk> on_disk,
                  const WasPublished& was_published) {
@@ -19,6 +29,9 @@ Recovery recover(const JobRecord& record, std::span<const RevisionOnDisk> on_dis
     return {Verdict::interrupted,
             record.kind == jobs::JobKind::read || record.dry_run
                 ? "confd ended while this job ran; submit it again"
+            : publishes_early(record)
+                ? "confd ended while this job ran; its changes of EXAConf and its commands may have been "
+                  "carried out in part: look at node_list and infra_overview_get before you submit it again"
                 : "confd ended while this job ran; EXAConf was not changed by it, but its commands may have "
                   "been carried out in part: look at them in job_info"};
   const bool found = std::any_of(on_disk.begin(), on_disk.end(), [&](const RevisionOnDisk& r) {
@@ -36,8 +49,11 @@ Recovery recover(const JobRecord& record, std::span<const RevisionOnDisk> on_dis
                                     agreed.error().text};
     if (*agreed) return {Verdict::committed, {}};
   }
-  return {Verdict::interrupted, "confd ended before revision " + std::to_string(record.published->revision) +
-                                    " of EXAConf was written; EXAConf was not changed by this job"};
+  return {Verdict::interrupted,
+          "confd ended before revision " + std::to_string(record.published->revision) +
+              " of EXAConf was written; " +
+              (publishes_early(record) ? "only what this job had put in force earlier is there"
+                                       : "EXAConf was not changed by this job")};
 }
 
 }  // namespace confd::scheduler

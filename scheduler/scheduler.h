@@ -134,6 +134,7 @@ class Scheduler {
   void run_job(const JobPtr& job);
   void execute(const JobPtr& job);
   void publish(const JobPtr& job, exaconf::Transaction transaction);
+  base::Result<exaconf::ConfigPtr> publish_early(exaconf::Transaction transaction);
   base::Status sync_publications() EXCLUDES(mutex_);
   void reach(const JobPtr& job, Stage stage, bool is_last = false) EXCLUDES(mutex_);
   void settle(Job& job) REQUIRES_LOCK(mutex_);

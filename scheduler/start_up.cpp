@@ -86,6 +86,9 @@ Result<std::unique_ptr<Scheduler>> Scheduler::open(SchedulerOptions options, std
   publishing.when_held = s->hooks_.when_held;
   publishing.on_problem = [&log](const Error& problem) { log.err(problem.text); };
   s->publisher_ = std::make_unique<cluster::Publisher>(store, first_free, std::move(publishing));
+  services.publish = [raw = s.get()](exaconf::Transaction edits) {
+    return raw->publish_early(std::move(edits));
+  };
   s->readers_ = std::make_unique<WorkerPool>(2);
   s->historians_ = std::make_unique<WorkerPool>(1);
   // One more than may run: declined jobs are recorded there too, and must not wait for long ones.

@@ -1,0 +1,24 @@
+// Waiting until nodes are there, or gone: for the waiting jobs themselves and for those that start and stop
+// nodes. Thread-safety: the job's thread; they throw JobError (stopped by job_stop, bad parameters).
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "jobs/context.h"
+
+namespace confd::jobs {
+
+// The parameter `timeout`, 1800 s when it is not given; 1 to 604800.
+std::chrono::seconds timeout_of(JobContext& context);
+
+struct NodesReached {
+  std::vector<int> reached, missing;
+};
+// Waits until all of the nodes are alive (or none is), at most until the deadline. `state`: the word for
+// progress, "ready".
+NodesReached wait_for_nodes(JobContext& context, const std::vector<int>& nodes, bool alive,
+                            std::string_view state, base::SteadyTime deadline);
+
+}  // namespace confd::jobs
