@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "auth/cluster_authority.h"
+#include "auth/join_tokens.h"
 #include "auth/login.h"
 #include "auth/token_store.h"
 #include "base/clock.h"
@@ -19,6 +21,7 @@
 #include "cluster/node_report.h"
 #include "daemon/cluster_identity.h"
 #include "daemon/events.h"
+#include "daemon/join_routes.h"
 #include "daemon/listener_certificate.h"
 #include "daemon/login_gate.h"
 #include "daemon/membership.h"
@@ -62,8 +65,10 @@ class InstanceLock {
   int fd_ = -1;
 };
 
-// The node this is, and what it lacks when this version can't serve it.
-Result<int> own_node(const Options& options, const Settings& settings, const exaconf::Config& config) {
+// The node this is, and what it lacks when this version can't serve it. `joined_as`: what its certificate
+// says.
+Result<int> own_node(const Options& options, const Settings& settings, const exaconf::Config& config,
+                     const std::optional<int>& joined_as) {
   if (config.nodes().empty())
     return Error{Code::invalid_config, "EXAConf has no [Node : <id>] section; confd --init makes one"};
   if (config.nodes().size() > 1 && settings.store == "local")
@@ -73,20 +78,26 @@ Result<int> own_node(const Options& options, const Settings& settings, const exa
             " nodes and the setting `cluster: store` in etc/confd.yaml is local, which keeps EXAConf on one "
             "node only; set it to etcd, with the endpoints, on all nodes"};
   if (config.nodes().size() > 1) {
-    if (!options.node)
+    const std::optional<int> node = options.node ? options.node : joined_as;
+    if (!node)
       return Error{Code::bad_parameter, "EXAConf has " + std::to_string(config.nodes().size()) +
                                             " nodes: say which of them this is, with --node"};
-    if (!config.nodes().contains(*options.node))
+    if (!config.nodes().contains(*node))
       return Error{Code::bad_parameter,
-                   "--node " + std::to_string(*options.node) +
-                       ": EXAConf has no section [Node : " + std::to_string(*options.node) + "]"};
-    return *options.node;
+                   (options.node ? "--node " : "etc/cluster/node.crt is of node ") + std::to_string(*node) +
+                       ": EXAConf has no section [Node : " + std::to_string(*node) + "]"};
+    return *node;
   }
   const int only = config.nodes().begin()->first;
   if (options.node && *options.node != only)
     return Error{Code::bad_parameter, "--node " + std::to_string(*options.node) + ": EXAConf has node " +
                                           std::to_string(only) + " only"};
   return only;
+}
+
+std::optional<int> joined_as(base::FileSystem& files, const Root& root) {
+  const auto certificate = files.read(root.node_certificate());
+  return certificate ? auth::node_of_certificate(*certificate) : std::nullopt;
 }
 
 std::vector<rpc::HttpServerOptions::Endpoint> endpoints(const Options& options, const exaconf::Config& config,
@@ -131,6 +142,8 @@ struct App::Parts {
   std::unique_ptr<LoginGate> gate;
   std::unique_ptr<scheduler::WorkerPool> writers;
   std::unique_ptr<NodeRoutes> node_routes;
+  std::unique_ptr<auth::JoinTokens> join_tokens;
+  std::unique_ptr<JoinRoutes> join_routes;
   std::unique_ptr<Routes> routes;
   std::unique_ptr<rpc::HttpServer> server;
   std::vector<std::string> addresses;
@@ -214,7 +227,7 @@ Status App::Parts::build() {
   auto opened = exaconf::Store::open(files, root.exaconf());
   if (!opened) return opened.error();
   store = std::move(*opened);
-  const auto node = own_node(options, settings, *store->current());
+  const auto node = own_node(options, settings, *store->current(), joined_as(files, root));
   if (!node) return node.error();
   const auto identity = ensure_cluster_identity(files, root, *store->current(), *node, clock.now());
   if (!identity) return identity.error();
@@ -319,6 +332,17 @@ Result<std::unique_ptr<App>> App::start(const Options& options) {
       NodeRoutes::Limits(), *p.nodes, [&p] { return p.store->current(); }, p.random,
       [&p](const std::string& text) { p.log->warn(text); });
   p.routes->set_node_routes(*p.node_routes);
+  p.join_tokens = std::make_unique<auth::JoinTokens>(p.files, p.root.join_tokens(), p.random, p.clock);
+  JoinRoutes::Cluster cluster;
+  cluster.config = [&p] { return p.store->current(); };
+  cluster.master = [&p] {
+    return p.membership ? p.membership->master_view() : MasterView{true, p.nodes->own_node()};
+  };
+  if (p.membership) cluster.settings = changed_settings(p.settings, "cluster");
+  cluster.port = options.port.value_or(p.store->current()->xmlrpc_port());
+  p.join_routes = std::make_unique<JoinRoutes>(JoinRoutes::Limits(), std::move(cluster), p.root, p.files,
+                                               *p.join_tokens, p.clock, *p.log);
+  p.routes->set_join_routes(*p.join_routes);
 
   p.settings.http.tls_endpoints = endpoints(options, *p.store->current(), p.nodes->own_node());
   p.settings.http.local_socket = p.root.socket();
@@ -347,7 +371,8 @@ Status App::check(const Options& options) {
   if (!text) return text.error();
   const auto config = exaconf::Config::load(*text);
   if (!config) return config.error();
-  if (const auto node = own_node(options, *settings, **config); !node) return node.error();
+  if (const auto node = own_node(options, *settings, **config, joined_as(files, root)); !node)
+    return node.error();
   if (settings->store == "etcd")
     if (const auto endpoints = parse_endpoints(settings->etcd_endpoints); !endpoints)
       return endpoints.error();
@@ -378,6 +403,7 @@ void App::stop() {
   p.events->close();
   p.server->stop();
   p.node_routes.reset();
+  p.join_routes.reset();
   p.writers.reset();
   p.gate.reset();
   if (p.membership) p.membership->end();  // nothing is taken up any more; what was begun is still agreed on

@@ -1,16 +1,11 @@
 #include "daemon/initialise.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-#include <cerrno>
-#include <cstring>
-
 #include <ostream>
 
-#include "auth/certificate.h"
 #include "auth/password.h"
 #include "base/text.h"
 #include "daemon/cluster_identity.h"
+#include "daemon/new_root.h"
 #include "daemon/root.h"
 #include "exaconf/config.h"
 #include "exaconf/initial.h"
@@ -52,34 +47,14 @@ Result<AdminPassword> admin_password(const Options& options, base::FileSystem& f
   return result;
 }
 
+std::vector<int> all_nodes(const exaconf::Config& config) {
+  std::vector<int> ids;
+  for (const auto& [id, node] : config.nodes()) ids.push_back(id);
+  return ids;
+}
+
 std::string node_name(int id) {
   return "Node : " + std::to_string(id);
-}
-
-struct CertificateFile {
-  std::string_view key;      // in [SSL] of EXAConf
-  std::string_view name;     // in the root's own folder
-  std::string_view adopted;  // what EXAConf calls that file
-};
-constexpr CertificateFile kPrivateKey{"CertKey", "ssl.key", "/exa/etc/ssl/ssl.key"};
-constexpr CertificateFile kCertificate{"Cert", "ssl.crt", "/exa/etc/ssl/ssl.crt"};
-constexpr CertificateFile kAuthorities{"CertAuth", "ssl.ca", "/exa/etc/ssl/ssl.ca"};
-
-std::string place_of(const exaconf::Config& config, const Root& root, const CertificateFile& file) {
-  const std::string* text = config.get("SSL", file.key);
-  return text && !text->empty() && *text != "None" ? root.resolve(*text)
-                                                   : base::join_path(root.tls_directory(), file.name);
-}
-
-bool is_below(const Root& root, const std::string& path) {
-  return path.starts_with(root.directory() + "/") && path.find("/../") == std::string::npos;
-}
-
-// Does confd make these files? Never outside the root.
-bool certificate_is_ours(const exaconf::Config& config, const Root& root) {
-  for (const CertificateFile& file : {kPrivateKey, kCertificate, kAuthorities})
-    if (!is_below(root, place_of(config, root, file))) return false;
-  return true;
 }
 
 // A certificate outside the root is used when it is there; else the root gets one of its own.
@@ -127,41 +102,6 @@ Result<std::string> adopted(const Options& options, base::FileSystem& files, con
   return (*sealed)->text();
 }
 
-// A sparse file: space is taken as it is used.
-Status make_device(const std::string& path, std::uint64_t bytes) {
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0) return Error{Code::io_error, "cannot make the device " + path + ": " + std::strerror(errno)};
-  const bool done = ::ftruncate(fd, static_cast<off_t>(bytes)) == 0 && ::fsync(fd) == 0;
-  const int problem = errno;
-  ::close(fd);
-  if (!done)
-    return Error{Code::io_error, "cannot make the device " + path + " of " + std::to_string(bytes) +
-                                     " bytes: " + std::strerror(problem)};
-  return {};
-}
-
-Status write_certificate(const exaconf::Config& config, const Root& root, base::FileSystem& files,
-                         base::Clock& clock) {
-  std::vector<std::string> names{"localhost", "127.0.0.1", "::1"};
-  std::string common_name = "confd";
-  for (const auto& [id, node] : config.nodes()) {
-    common_name = node.name;
-    names.push_back(node.name);
-    if (!node.private_ip.empty()) names.push_back(node.private_ip);
-    if (!node.public_ip.empty()) names.push_back(node.public_ip);
-  }
-  auto made = auth::make_self_signed(common_name, names, clock.now());
-  if (!made) return made.error();
-  for (const auto& [file, text] :
-       {std::pair(kPrivateKey, made->key_pem), std::pair(kCertificate, made->certificate_pem),
-        std::pair(kAuthorities, made->certificate_pem)}) {
-    const std::string where = place_of(config, root, file);
-    if (Status done = files.make_directories(base::parent_directory(where), 0700); !done) return done;
-    if (Status done = base::replace_file(files, where, text, 0600); !done) return done;
-  }
-  return {};
-}
-
 }  // namespace
 
 Status make_certificate(const Options& options, base::FileSystem& files, base::Clock& clock) {
@@ -174,24 +114,16 @@ Status make_certificate(const Options& options, base::FileSystem& files, base::C
     return Error{Code::unsupported, "EXAConf [SSL] names " + place_of(**config, root, kCertificate) +
                                         ", which is outside " + root.directory() +
                                         ": put a certificate there yourself, or use job cert_update"};
-  return write_certificate(**config, root, files, clock);
+  return write_certificate(**config, all_nodes(**config), root, files, clock);
 }
 
 Status initialise(const Options& options, base::FileSystem& files, base::Clock& clock, base::Random& random,
                   std::ostream& out) {
   const Root root(options.root);
-  if (files.status(root.exaconf()))
-    return Error{
-        Code::exists,
-        root.exaconf() + " is there already; choose another --root, or delete it to make a new node"};
-  if (files.status(root.exaconf() + ".0"))
-    return Error{Code::exists, "There was a node in " + root.directory() + ": " + root.exaconf() +
-                                   ".0 is its newest earlier revision; copy it over " + root.exaconf() +
-                                   " to go back to it, or choose another --root"};
-  const auto device_bytes = exaconf::parse_size(options.device_size);
-  if (!device_bytes || *device_bytes == 0)
-    return Error{Code::bad_parameter,
-                 "--device-size '" + options.device_size + "' is no size; write one such as '8 GiB'"};
+  if (Status done = check_root_is_free(files, root); !done) return done;
+  if (Status done = check_device_size(options.device_size); !done) return done;
+  if (Status done = check_cluster_settings_are_free(files, root); !options.store.empty() && !done)
+    return done;
   auto password = admin_password(options, files, random);
   if (!password) return password.error();
 
@@ -221,23 +153,17 @@ Status initialise(const Options& options, base::FileSystem& files, base::Clock& 
   auto config = exaconf::Config::load(text);
   if (!config) return config.error();
 
-  // etc, spool, logs and data hold secrets or records of users; run is where anybody on the machine finds the
-  // socket.
-  for (const std::string& folder : {root.directory(), root.run()})
-    if (Status done = files.make_directories(folder, 0755); !done) return done;
-  for (const std::string& folder :
-       {base::parent_directory(root.exaconf()), root.jobs(), root.log_directory(), root.storage()})
-    if (Status done = files.make_directories(folder, 0700); !done) return done;
-  if (Status done =
-          make_device(base::join_path(root.storage(), "dev.1"), static_cast<std::uint64_t>(*device_bytes));
-      !done)
-    return done;
+  if (Status done = make_folders_and_device(files, root, options.device_size); !done) return done;
+  if (!options.store.empty())
+    if (Status done = add_cluster_settings(files, root, "cluster:\n  store: " + options.store + "\n"); !done)
+      return done;
   // An EXAConf that exists may have an admin with a password of his own.
   const exaconf::User* admin = (*config)->user(kAdmin);
   const bool new_password = !password->clear.empty() && admin && admin->passwd == password->encoded;
   const bool self_signed = certificate_is_ours(**config, root);
   if (self_signed)
-    if (Status done = write_certificate(**config, root, files, clock); !done) return done;
+    if (Status done = write_certificate(**config, all_nodes(**config), root, files, clock); !done)
+      return done;
   if (new_password)
     if (Status done = base::replace_file(files, root.admin_password(), password->clear + "\n", 0600); !done)
       return done;

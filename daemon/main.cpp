@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "daemon/app.h"
 #include "daemon/initialise.h"
+#include "daemon/join.h"
 #include "daemon/options.h"
 #include "daemon/settings.h"
 
@@ -89,6 +90,16 @@ int main(int argc, char** argv) {
       if (const Status done =
               confd::daemon::initialise(*options, files, clock, confd::base::system_random(), std::cout);
           !done)
+        return failed(done.error());
+      return 0;
+    case Options::Action::join:
+      if (const Status done =
+              confd::daemon::join(*options, files, clock, confd::base::system_random(), std::cin, std::cout);
+          !done)
+        return failed(done.error());
+      return 0;
+    case Options::Action::make_token:
+      if (const Status done = confd::daemon::make_token(*options, files, std::cout, std::cerr); !done)
         return failed(done.error());
       return 0;
     case Options::Action::renew_certificate:

@@ -46,7 +46,7 @@ std::string text(Options& options, const std::string& value) {
 constexpr Option kOptions[] = {
     {"--root", "DIR", "folder of the node; everything confd reads or writes is below it (default /exa)",
      &text<&Options::root>},
-    {"--node", "ID", "which node of EXAConf this is (default: the only one)",
+    {"--node", "ID", "which node of EXAConf this is (default: the one of etc/cluster/node.crt)",
      [](Options& o, const std::string& v) { return number(v, 1, 1'000'000, [&](int n) { o.node = n; }); }},
     {"--listen", "ADDR",
      "address to listen on, may be repeated (default: the node's private and public addresses)",
@@ -70,12 +70,50 @@ constexpr Option kOptions[] = {
     {"--admin-password-file", "FILE",
      "with --init: password of user admin, first line (default: a random one in etc/admin.password)",
      &text<&Options::admin_password_file>},
-    {"--device-size", "SIZE", "with --init: size of the storage device dev.1, a sparse file (default 8 GiB)",
+    {"--store", "KIND",
+     "with --init: local = the only node, no other program; managed = the first node of a cluster, with an "
+     "etcd of confd's own (default local)",
+     [](Options& o, const std::string& v) -> std::string {
+       if (v != "local" && v != "managed") return "wants local or managed, not '" + v + "'";
+       o.store = v;
+       return {};
+     }},
+    {"--device-size", "SIZE",
+     "with --init and --join: size of the storage device dev.1, a sparse file (default 8 GiB)",
      &text<&Options::device_size>},
     {"--data-volume-size", "SIZE", "with --init: size of the data volume (default 4 GiB)",
      &text<&Options::data_volume_size>},
     {"--archive-volume-size", "SIZE", "with --init: size of the archive volume (default 2 GiB)",
      &text<&Options::archive_volume_size>},
+    {"--join", "ADDRESS",
+     "make a root for a node of a running cluster, with a join token, then exit; ADDRESS is the master's",
+     [](Options& o, const std::string& v) -> std::string {
+       if (v.empty()) return "wants the address of the master";
+       o.action = Options::Action::join;
+       o.join = v;
+       return {};
+     }},
+    {"--token-file", "FILE", "with --join: the join token, first line; - reads standard input",
+     &text<&Options::token_file>},
+    {"--token", "TOKEN",
+     "with --join: the join token; whoever lists processes sees it until it is used, so rather --token-file",
+     &text<&Options::token>},
+    {"--make-token", "ID", "on the master: print a join token for this node of EXAConf, then exit",
+     [](Options& o, const std::string& v) {
+       o.action = Options::Action::make_token;
+       return number(v, 11, 1'000'000, [&](int n) { o.token_node = n; });
+     }},
+    {"--valid", "SECONDS", "with --make-token: how long it can be used (default 86400)",
+     [](Options& o, const std::string& v) {
+       return number(v, 1, 30 * 86400, [&](int n) { o.valid_seconds = n; });
+     }},
+    {"--with-authority", "",
+     "with --make-token: the node gets the key of the cluster's authority, too, and can let others join when "
+     "it is master",
+     [](Options& o, const std::string&) -> std::string {
+       o.with_authority = true;
+       return {};
+     }},
     {"--check", "", "look whether the node in --root could start: settings, EXAConf, certificate; then exit",
      &act<Options::Action::check>},
     {"--renew-certificate", "", "make a new self-signed certificate for the listener, then exit",
@@ -119,6 +157,9 @@ std::string help_text() {
       "confd - configuration and administration daemon of a database cluster node\n\n"
       "usage: confd --root DIR [--node ID] [--listen ADDR]... [--port N]     serve, in the foreground\n"
       "       confd --root DIR --init [options]                             make a new node\n"
+      "       confd --root DIR --join ADDRESS --token-file FILE             make a node of a running "
+      "cluster\n"
+      "       confd --root DIR --make-token ID                              let one join\n"
       "       confd --root DIR --check                                      could it start?\n\noptions:\n";
   for (const Option& option : kOptions) {
     std::string left =

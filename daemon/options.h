@@ -13,6 +13,8 @@ struct Options {
   enum class Action {
     run,
     init,
+    join,
+    make_token,
     check,
     renew_certificate,
     version,
@@ -32,6 +34,15 @@ struct Options {
   std::string device_size = "8 GiB";
   std::string data_volume_size = "4 GiB";
   std::string archive_volume_size = "2 GiB";
+  std::string store;  // empty: nothing is written to etc/confd.yaml
+  // --join
+  std::string join;  // address of the master
+  std::string token;
+  std::string token_file;  // "-": standard input
+  // --make-token
+  int token_node = 0;
+  int valid_seconds = 24 * 3600;
+  bool with_authority = false;
 };
 
 // Error: Code::bad_parameter with what was wrong and the way to --help.

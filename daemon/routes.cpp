@@ -96,6 +96,7 @@ std::optional<HttpResponse> Routes::elsewhere(const HttpRequest& request) const 
 
 void Routes::on_header(const HttpRequest& head, std::function<void(HeaderDecision)> decide) {
   if (nodes_ && NodeRoutes::owns(head.path())) return decide(nodes_->on_header(head));
+  if (joining_ && JoinRoutes::owns(head.path())) return decide(joining_->on_header(head));
   HttpResponse open;
   if (open_answer(head, open)) {
     HeaderDecision decision;
@@ -161,6 +162,8 @@ void Routes::finish(const HttpRequest& request, const Arrival& arrival, const rp
 void Routes::on_request(HttpRequest request, std::shared_ptr<void> context, rpc::Responder responder) {
   if (nodes_ && NodeRoutes::owns(request.path()))
     return nodes_->on_request(std::move(request), std::move(context), std::move(responder));
+  if (joining_ && JoinRoutes::owns(request.path()))
+    return joining_->on_request(std::move(request), std::move(context), std::move(responder));
   const auto arrival = std::static_pointer_cast<Arrival>(context);
   const Place place = place_of(request.path());
   const bool is_post = request.method == "POST";

@@ -1,7 +1,8 @@
 // Routes: what each path answers, and the order of checks: login first, before anything else is looked at
 // (spec/rpc.md §2), then path and verb, then the call.
 //
-// Open to everybody: GET /master, /master?info_type=name, /is_master, /healthz. Thread-safety: any thread.
+// Open to everybody: GET /master, /master?info_type=name, /is_master, /healthz; POST /join to who proves to
+// hold a join token. Thread-safety: any thread.
 #pragma once
 
 #include <functional>
@@ -12,6 +13,7 @@
 #include "base/log.h"
 #include "daemon/dialects.h"
 #include "daemon/events.h"
+#include "daemon/join_routes.h"
 #include "daemon/login_gate.h"
 #include "daemon/membership.h"
 #include "daemon/node_routes.h"
@@ -38,6 +40,8 @@ class Routes : public rpc::HttpHandler {
 
   // Calls of other nodes go there, before any login. `nodes` outlives the server; before it starts.
   void set_node_routes(NodeRoutes& nodes) { nodes_ = &nodes; }
+  // The same for nodes that want to join.
+  void set_join_routes(JoinRoutes& joining) { joining_ = &joining; }
 
   void on_header(const rpc::HttpRequest& head, std::function<void(rpc::HeaderDecision)> decide) override;
   void on_request(rpc::HttpRequest request, std::shared_ptr<void> context, rpc::Responder responder) override;
@@ -59,6 +63,7 @@ class Routes : public rpc::HttpHandler {
   base::Log& log_;
   base::Clock& clock_;
   NodeRoutes* nodes_ = nullptr;
+  JoinRoutes* joining_ = nullptr;
 };
 
 }  // namespace confd::daemon

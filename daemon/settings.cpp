@@ -240,3 +240,19 @@ std::string settings_sample() {
 }
 
 }  // namespace confd::daemon
+std::string changed_settings(const Settings& settings, std::string_view section) {
+  const Settings defaults;
+  std::string text;
+  for (const Key& key : keys()) {
+    std::string value = key.show(settings);
+    if (key.section != section || value == key.show(defaults)) continue;
+    if (!base::parse_int(value)) {
+      for (std::size_t at = value.find('\''); at != std::string::npos; at = value.find('\'', at + 2))
+        value.insert(at, 1, '\'');
+      value = "'" + value + "'";
+    }
+    text += "  " + key.name + ": " + value + "\n";
+  }
+  return text.empty() ? text : std::string(section) + ":\n" + text;
+}
+

@@ -44,3 +44,6 @@ base::Result<Settings> parse_settings(std::string_view yaml, const std::string& 
 std::string settings_sample();
 
 }  // namespace confd::daemon
+// What `settings` says of a section beyond the defaults, as YAML that parse_settings() reads; for a new node.
+std::string changed_settings(const Settings& settings, std::string_view section);
+
