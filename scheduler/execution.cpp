@@ -37,6 +37,7 @@ void Scheduler::run_job(const JobPtr& job) {
     job->recorded = Stage::scheduled;
   }
   CONFD_FAILPOINT("scheduler.scheduled");
+  if (notes_ && durability(*job) == Durability::power) notes_->post_later(job->record);
   execute(job);
 }
 
@@ -111,6 +112,7 @@ void Scheduler::publish(const JobPtr& job, exaconf::Transaction transaction) {
       job->record.diff = publication.diff;
     }
     reach(job, Stage::finished);
+    if (notes_) note_publication(job);
     journal_->append(job->record, Durability::power, [this, job](Status written) {
       {
         MutexLock lock(mutex_);
@@ -124,6 +126,7 @@ void Scheduler::publish(const JobPtr& job, exaconf::Transaction transaction) {
   };
   request.done = [this, job](Result<cluster::Publication> published) {
     CONFD_FAILPOINT("scheduler.published");
+    if (!published) job->end_put = false;
     if (!published && published.error().code == Code::unknown_outcome)
       return fail(job, Code::unknown_outcome, published.error().text);
     if (!published) {
@@ -131,6 +134,7 @@ void Scheduler::publish(const JobPtr& job, exaconf::Transaction transaction) {
         MutexLock lock(mutex_);
         job->record.published.reset();
         job->record.diff = Value();
+        job->record.times[static_cast<std::size_t>(Stage::committed)] = {};
       }
       return fail(job, published.error().code, "EXAConf was not changed: " + published.error().text);
     }
@@ -176,6 +180,26 @@ Result<exaconf::ConfigPtr> Scheduler::publish_early(exaconf::Transaction transac
     return Error{Code::io_error, "revision " + std::to_string((*outcome->publication)->revision) +
                                      " of EXAConf is in force, but this node could not write it yet"};
   return config;
+}
+
+// The end that the other nodes get to see, in the transaction that makes it true. The time of the commit is
+// told beforehand: whoever tells it later, this node or the next master, tells the same.
+void Scheduler::note_publication(const JobPtr& job) {
+  // Below what etcd takes in one transaction; the others follow by themselves.
+  constexpr std::size_t kMost = 50, kBytes = 256u << 10;
+  JobRecord end = job->record;
+  end.reach(Stage::committed, services_.clock.now());
+  end.ended = true;
+  {
+    MutexLock lock(mutex_);
+    job->record.times[static_cast<std::size_t>(Stage::committed)] = end.time(Stage::committed);
+  }
+  if (publishing_ends_.size() >= kMost || publishing_bytes_ >= kBytes) return;
+  cluster::JobNote note{end.id.text(), {}, end.time(Stage::committed)};
+  append_record_json(note.text, end);
+  publishing_bytes_ += note.text.size();
+  publishing_ends_.push_back(std::move(note));
+  job->end_put = true;
 }
 
 // Nothing may be published whose record is not durable: recovery would call it "not changed".
@@ -276,6 +300,28 @@ void Scheduler::keep(const RecordPtr& record) {
 }
 
 void Scheduler::end(const JobPtr& job) {
+  const bool is_revision = job->record.stage == Stage::committed && job->record.published;
+  if (notes_ && !job->declined && durability(*job) == Durability::power) {
+    if (is_revision && job->end_put) {
+      notes_->forget(job->record.id);
+    } else {
+      // With another node that ended it meanwhile there is one truth: what the board says.
+      const bool must_know = job->record.code == Code::unknown_outcome;
+      return notes_->end(job->record, must_know, [this, job](std::optional<JobRecord> other) {
+        if (other) {
+          MutexLock lock(mutex_);
+          other->warnings.insert(other->warnings.end(), job->record.warnings.begin(),
+                                 job->record.warnings.end());
+          job->record = std::move(*other);
+        }
+        end_recorded(job);
+      });
+    }
+  }
+  end_recorded(job);
+}
+
+void Scheduler::end_recorded(const JobPtr& job) {
   if (job->record.stage == Stage::committed && job->record.published) return end_committed(job);
   const Status recorded = record_end(job);  // the record and the log say when it failed
   release(job, recorded.ok() && !job->record.is_volatile);

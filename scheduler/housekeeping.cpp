@@ -8,10 +8,54 @@
 
 namespace confd::scheduler {
 
+using base::Code;
 using base::Error;
 using base::MutexLock;
 using base::Result;
 using base::Status;
+
+namespace {
+constexpr std::chrono::milliseconds kLookFar{200};
+}
+
+// A job of another node is asked for again and again: nobody tells this node when it ends.
+void Scheduler::wait_far(JobId id, std::chrono::milliseconds timeout,
+                         std::function<void(Result<bool>)> done) {
+  timeout = std::clamp<std::chrono::milliseconds>(timeout, {}, std::chrono::hours(24 * 365));
+  {
+    MutexLock lock(mutex_);
+    far_waits_.push_back({id, services_.clock.steady_now() + timeout, std::move(done)});
+  }
+  time_.notify_one();
+}
+
+void Scheduler::look_far() {
+  std::vector<JobId> ids;
+  {
+    MutexLock lock(mutex_);
+    for (const FarWait& wait : far_waits_) ids.push_back(wait.job);
+  }
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  for (const JobId id : ids) {
+    const auto found = hooks_.find_elsewhere(id);
+    if (found && !found->ended) continue;
+    // Who could tell may be back before the time is over.
+    if (!found && found.error().code != Code::unknown_job_id) continue;
+    std::vector<std::function<void(Result<bool>)>> over;
+    {
+      MutexLock lock(mutex_);
+      std::erase_if(far_waits_, [&](FarWait& wait) {
+        if (wait.job != id) return false;
+        over.push_back(std::move(wait.done));
+        return true;
+      });
+    }
+    for (auto& done : over) done(found ? Result<bool>(true) : Result<bool>(found.error()));
+  }
+  MutexLock lock(mutex_);
+  asking_far_ = false;
+}
 
 void Scheduler::keep_time() {
   MutexLock lock(mutex_);
@@ -31,15 +75,25 @@ void Scheduler::keep_time() {
       }
       deadlines_.erase(deadline);
     }
+    std::erase_if(far_waits_, [&](FarWait& wait) {
+      if (now < wait.until) return false;
+      late.push_back(std::move(wait.done));
+      return true;
+    });
     if (!late.empty()) {
       lock.unlock();
       for (auto& done : late) done(false);
       lock.lock();
       continue;
     }
+    if (!far_waits_.empty() && !asking_far_) {
+      asking_far_ = true;
+      askers_->post([this] { look_far(); });
+    }
     // By the operating system's clock: a clock that is moved by hand is looked at each second.
     base::SteadyTime::duration sleep = std::chrono::seconds(1);
     if (!deadlines_.empty()) sleep = std::min(sleep, deadlines_.begin()->first - now);
+    if (!far_waits_.empty()) sleep = std::min<base::SteadyTime::duration>(sleep, kLookFar);
     time_.wait_until(mutex_, std::chrono::steady_clock::now() + sleep);
   }
 }

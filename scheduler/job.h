@@ -28,6 +28,7 @@ struct Scheduler::Job {
   bool waited = false;    // the caller of job_exec gets the result; nobody else knows the id
   bool declined = false;  // never got into the queue
   bool running = false;   // counted in running_
+  bool end_put = false;   // its end goes to the board with its revision
   // How far the journal has it. Nobody is shown more of a journaled job: a crash would take it back.
   Stage recorded = Stage::submitted;
   std::stop_source stop;

@@ -36,6 +36,7 @@ Scheduler::~Scheduler() {
   time_.notify_all();
   house_.notify_all();
   if (time_keeper_.joinable()) time_keeper_.join();
+  askers_.reset();
   if (housekeeper_.joinable()) {
     housekeeper_.join();
     // So that the next start has nothing to recover but what is queued.
@@ -44,6 +45,7 @@ Scheduler::~Scheduler() {
       log_.err("the job journal could not be closed: " + done.error().text);
   }
   if (ids_) ids_->close();
+  notes_.reset();
   journal_.reset();
   files_.reset();
 }
@@ -158,8 +160,18 @@ void Scheduler::submit(Submission submission, std::function<void(Result<JobId>)>
                             "The job could not be recorded and was not started: " + written.error().text});
     }
     if (!job->waited) files_->update(std::make_shared<const JobRecord>(job->record), Folder::queue);
-    accepted(job->record.id);
-    enqueue(job);
+    if (!notes_ || job->waited || durability(*job) != Durability::power) {
+      accepted(job->record.id);
+      return enqueue(job);
+    }
+    notes_->post(job->record, [this, job, accepted](Status posted) {
+      if (!posted) {
+        refuse_unrecorded(job, posted.error());
+        return accepted(Error{posted.error().code, "The job was not started: " + posted.error().text});
+      }
+      accepted(job->record.id);
+      enqueue(job);
+    });
   });
 }
 
@@ -181,6 +193,7 @@ void Scheduler::refuse_unrecorded(const JobPtr& job, const Error& problem) {
     settle(*job);
   }
   record_later(RecordPtr(job, &job->record));
+  if (notes_) notes_->end(job->record, false, [](std::optional<JobRecord>) {});
   for (Job::Waiter& waiter : waiters) waiter.done(problem);
 }
 
@@ -309,6 +322,7 @@ RecordPtr Scheduler::view_of(const Job& job) const {
     record->published.reset();
     record->diff = Value();
   }
+  if (record->stage < Stage::committed) record->times[static_cast<std::size_t>(Stage::committed)] = {};
   for (const std::string& by : job.stop_asked_by) record->warnings.push_back("stop asked for by " + by);
   return record;
 }
@@ -333,33 +347,41 @@ void Scheduler::wait(JobId id, std::chrono::milliseconds timeout, std::function<
       return;
     }
   }
-  // Not in memory: it has ended long ago, or there is none.
-  readers_->post([this, id, done = std::move(done)] {
+  // Not in memory: it has ended long ago, is another node's, or there is none.
+  readers_->post([this, id, timeout, done = std::move(done)]() mutable {
     auto record = files_->find(id);
-    if (record)
-      done(true);
-    else
-      done(record.error());
+    if (record) return done(true);
+    if (!hooks_.find_elsewhere) return done(record.error());
+    wait_far(id, timeout, std::move(done));
   });
 }
 
+RecordPtr Scheduler::find_in_memory(JobId id) const {
+  MutexLock lock(mutex_);
+  if (const auto it = recent_.find(id); it != recent_.end()) return it->second;
+  if (const auto live = live_.find(id); live != live_.end()) return view_of(*live->second);
+  return nullptr;
+}
+
+void Scheduler::find_here(JobId id, std::function<void(Result<RecordPtr>)> done) {
+  if (RecordPtr record = find_in_memory(id)) return done(std::move(record));
+  readers_->post([this, id, done = std::move(done)] { done(files_->find(id)); });
+}
+
 void Scheduler::find(JobId id, bool fetched, std::function<void(Result<RecordPtr>)> done) {
-  RecordPtr record;
-  {
-    MutexLock lock(mutex_);
-    if (const auto it = recent_.find(id); it != recent_.end())
-      record = it->second;
-    else if (const auto live = live_.find(id); live != live_.end())
-      record = view_of(*live->second);
-  }
-  if (record) {
+  if (RecordPtr record = find_in_memory(id)) {
     if (fetched && record->ended) files_->fetched(record);
     return done(std::move(record));
   }
-  readers_->post([this, id, fetched, done = std::move(done)] {
+  readers_->post([this, id, fetched, done = std::move(done)]() mutable {
     auto found = files_->find(id);
     if (found && fetched && (*found)->ended) files_->fetched(*found);
-    done(std::move(found));
+    if (found || !hooks_.find_elsewhere) return done(std::move(found));
+    askers_->post([this, id, done = std::move(done)] {
+      auto elsewhere = hooks_.find_elsewhere(id);
+      if (!elsewhere) return done(elsewhere.error());
+      done(RecordPtr(std::make_shared<const JobRecord>(std::move(*elsewhere))));
+    });
   });
 }
 
@@ -401,6 +423,10 @@ Status Scheduler::stop_job(JobId id, const std::string& by) {
     if (it == live_.end()) {
       if (recent_.contains(id) || files_->has_file(id))
         return Error{Code::wrong_state, "Job " + id.text() + " has ended already"};
+      if (id.node != services_.nodes.own_node() && hooks_.stop_elsewhere) {
+        lock.unlock();
+        return hooks_.stop_elsewhere(id, by);
+      }
       return Error{Code::unknown_job_id, "There is no job " + id.text() + " that could be stopped"};
     }
     const JobPtr& job = it->second;

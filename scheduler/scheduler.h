@@ -29,6 +29,7 @@
 #include "jobs/descriptor.h"
 #include "scheduler/id_counter.h"
 #include "scheduler/job_files.h"
+#include "scheduler/job_notes.h"
 #include "scheduler/journal.h"
 #include "scheduler/planner.h"
 #include "scheduler/record.h"
@@ -66,11 +67,19 @@ class Scheduler {
     std::function<void(exaconf::ConfigPtr)> on_revision;
     // With several nodes, see cluster::Publisher::Hooks; `was_published`: did this revision become the
     // cluster's?
-    std::function<base::Status(const exaconf::Config& base, const exaconf::Config& next)> agree;
+    std::function<base::Status(const exaconf::Config& base, const exaconf::Config& next,
+                               const std::vector<cluster::JobNote>& ends)>
+        agree;
     std::function<void(std::int64_t revision, std::function<void(std::vector<int> behind)> done)> when_held;
     std::function<base::Result<bool>(std::int64_t revision, const std::string& checksum)> was_published;
     // Why nothing can be changed now (no master, not master); asked before a modify job is taken.
     std::function<base::Status()> may_change;
+    // Where all nodes see the jobs of each (scheduler/job_notes.h).
+    std::optional<JobBoardHooks> board;
+    // A job that is not on record here: another node's, or one of a former master. They block, for seconds at
+    // most. Error: nobody knows it, or who could tell does not answer.
+    std::function<base::Result<JobRecord>(JobId id)> find_elsewhere;
+    std::function<base::Status(JobId id, const std::string& by)> stop_elsewhere;
   };
   static base::Result<std::unique_ptr<Scheduler>> open(SchedulerOptions options, std::string directory,
                                                        exaconf::Store& store, const std::string& exaconf_path,
@@ -91,10 +100,13 @@ class Scheduler {
   // The job as it stands. Error: Code::unknown_job_id. `fetched`: the caller gets its result, so that it can
   // be archived.
   void find(JobId id, bool fetched, std::function<void(base::Result<RecordPtr>)> done);
+  // The same, without asking elsewhere.
+  void find_here(JobId id, std::function<void(base::Result<RecordPtr>)> done);
   // Newest first.
   void history(HistoryFilter filter, std::function<void(std::vector<RecordPtr>)> done);
   // Ends a queued job, asks a running one to stop. Errors: Code::unknown_job_id, Code::wrong_state when it
   // has ended.
+  // Blocks when it is another node's.
   base::Status stop_job(JobId id, const std::string& by);
 
   exaconf::ConfigPtr config() const { return store_.current(); }
@@ -118,6 +130,11 @@ class Scheduler {
   using JobPtr = std::shared_ptr<Job>;
   struct Deadline {
     JobId job;
+  };
+  struct FarWait {
+    JobId job;
+    base::SteadyTime until;
+    std::function<void(base::Result<bool>)> done;
   };
 
   Scheduler(SchedulerOptions options, exaconf::Store& store, jobs::JobServices& services, base::Log& log,
@@ -144,12 +161,18 @@ class Scheduler {
   void keep(const RecordPtr& record) REQUIRES_LOCK(mutex_);
   void end(const JobPtr& job) EXCLUDES(mutex_);
   void end_committed(const JobPtr& job) EXCLUDES(mutex_);
+  void end_recorded(const JobPtr& job) EXCLUDES(mutex_);
+  void note_publication(const JobPtr& job);
+  void wait_far(JobId id, std::chrono::milliseconds timeout, std::function<void(base::Result<bool>)> done)
+      EXCLUDES(mutex_);
+  void look_far() EXCLUDES(mutex_);
   void refuse_unrecorded(const JobPtr& job, const base::Error& problem) EXCLUDES(mutex_);
   void decline(const JobPtr& job, base::Code code, std::string text,
                std::function<void(base::Result<JobId>)> accepted);
   static base::Status name_locks(Job& job);
   bool is_journaled(const Job& job) const;
   Durability durability(const Job& job) const;
+  RecordPtr find_in_memory(JobId id) const EXCLUDES(mutex_);
   RecordPtr view_of(const Job& job) const REQUIRES_LOCK(mutex_);
   void keep_time() EXCLUDES(mutex_);
   void keep_house() EXCLUDES(mutex_);
@@ -182,6 +205,8 @@ class Scheduler {
   std::map<JobId, RecordPtr> recent_ GUARDED_BY(mutex_);
   std::deque<JobId> recent_order_ GUARDED_BY(mutex_);
   std::multimap<base::SteadyTime, Deadline> deadlines_ GUARDED_BY(mutex_);  // one a waiter
+  std::vector<FarWait> far_waits_ GUARDED_BY(mutex_);                       // for jobs of other nodes
+  bool asking_far_ GUARDED_BY(mutex_) = false;
   std::vector<RecordPtr> unrecorded_ GUARDED_BY(mutex_);            // ends the journal could not take yet
   std::optional<base::Error> lost_publication_ GUARDED_BY(mutex_);  // since the last sync_publications()
   std::uint64_t ended_ GUARDED_BY(mutex_) = 0;
@@ -189,7 +214,11 @@ class Scheduler {
   bool stopping_ GUARDED_BY(mutex_) = false;
   bool house_due_ GUARDED_BY(mutex_) = false;
 
+  std::vector<cluster::JobNote> publishing_ends_;  // publisher thread only
+  std::size_t publishing_bytes_ = 0;               // of these
+  std::unique_ptr<JobNotes> notes_;                // with several nodes
   std::unique_ptr<cluster::Publisher> publisher_;
+  std::unique_ptr<WorkerPool> askers_;      // looks jobs up at other nodes
   std::unique_ptr<WorkerPool> readers_;     // looks single jobs up in files
   std::unique_ptr<WorkerPool> historians_;  // reads many files
   std::unique_ptr<WorkerPool> workers_;

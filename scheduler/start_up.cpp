@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <set>
+#include <utility>
 
 #include "auth/identity.h"
 #include "exaconf/config.h"
@@ -72,6 +73,12 @@ Result<std::unique_ptr<Scheduler>> Scheduler::open(SchedulerOptions options, std
     log.warn("the job journal had " + std::to_string(recovered->torn_lines) +
              " line(s) that were cut off in the middle by a crash; nobody had been told of them");
 
+  if (s->hooks_.board)
+    s->notes_ = std::make_unique<JobNotes>(*s->hooks_.board, services.nodes.own_node(), services.clock, log,
+                                           [raw = s.get()](JobId id) {
+                                             MutexLock lock(raw->mutex_);
+                                             return raw->live_.contains(id);
+                                           });
   cluster::Publisher::Hooks publishing;
   publishing.sync_records = [raw = s.get()] { return raw->sync_publications(); };
   publishing.on_edit = [&log](const exaconf::Store::Edit& edit) {
@@ -82,13 +89,18 @@ Result<std::unique_ptr<Scheduler>> Scheduler::open(SchedulerOptions options, std
   };
   publishing.on_revision = s->hooks_.on_revision;
   publishing.look_every = s->options_.look_every;
-  publishing.agree = s->hooks_.agree;
+  if (s->hooks_.agree)
+    publishing.agree = [raw = s.get()](const exaconf::Config& base, const exaconf::Config& next) {
+      raw->publishing_bytes_ = 0;
+      return raw->hooks_.agree(base, next, std::exchange(raw->publishing_ends_, {}));
+    };
   publishing.when_held = s->hooks_.when_held;
   publishing.on_problem = [&log](const Error& problem) { log.err(problem.text); };
   s->publisher_ = std::make_unique<cluster::Publisher>(store, first_free, std::move(publishing));
   services.publish = [raw = s.get()](exaconf::Transaction edits) {
     return raw->publish_early(std::move(edits));
   };
+  s->askers_ = std::make_unique<WorkerPool>(4);
   s->readers_ = std::make_unique<WorkerPool>(2);
   s->historians_ = std::make_unique<WorkerPool>(1);
   // One more than may run: declined jobs are recorded there too, and must not wait for long ones.
@@ -148,6 +160,14 @@ Status Scheduler::recover_jobs(Journal::Recovered recovered, const std::string& 
                      files_->is_archived(record.id) ? Folder::archive : Folder::finish);
       continue;
     }
+    const bool is_noted = notes_ && record.kind == jobs::JobKind::modify && !record.dry_run;
+    if (is_noted)
+      if (auto elsewhere = notes_->find_end(record.id)) {
+        // The next master ended it while this node was away.
+        record_it(*elsewhere);
+        files_->update(std::make_shared<const JobRecord>(std::move(*elsewhere)), Folder::finish);
+        continue;
+      }
     Recovery decided = scheduler::recover(record, on_disk, hooks_.was_published);
     // Its client has gone to the next master long since, and may have done the same there.
     if (hooks_.agree && decided.verdict == Verdict::start_again)
@@ -178,6 +198,7 @@ Status Scheduler::recover_jobs(Journal::Recovered recovered, const std::string& 
       record.output.reset();
       record.published.reset();
       record.diff = base::Value();
+      record.times[static_cast<std::size_t>(Stage::committed)] = {};
       record.reach(Stage::finished, services_.clock.now());
     }
     record.ended = true;
@@ -185,6 +206,7 @@ Status Scheduler::recover_jobs(Journal::Recovered recovered, const std::string& 
                 (record.code == Code::ok ? std::string("its work was done") : record.text));
     record_it(record);
     files_->update(std::make_shared<const JobRecord>(record), Folder::finish);
+    if (is_noted) notes_->end(record, false, [](std::optional<JobRecord>) {});
   }
   const Status done = journal_->sync();
   if (!done) return done;
