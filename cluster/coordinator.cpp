@@ -183,10 +183,11 @@ std::optional<Coordinator::Clock::duration> Coordinator::head_start() const {
   const auto own = config->nodes().find(options_.node);
   if (own == config->nodes().end() || own->second.state == "suspended") return std::nullopt;
   if (view_.head && !is_head(*config, *view_.head)) return std::nullopt;
+  // The last master wished for one of those that live: it goes first, also one that gave up a moment ago.
+  if (view_.successor == options_.node) return Clock::duration(0);
   if (Clock::now() < abstain_until_) return std::nullopt;
-  // The last master wished for one of those that live: it goes first.
   if (view_.successor && view_.live.contains(*view_.successor))
-    return *view_.successor == options_.node ? Clock::duration(0) : options_.turn * (view_.live.size() + 1);
+    return options_.turn * (view_.live.size() + 1);
   int better = 0;
   for (const auto& [node, held] : view_.live) {
     const auto other = config->nodes().find(node);
