@@ -280,6 +280,10 @@ TEST_CASE("A master hands over in less than a lease") {
   CHECK(cluster[12].times_master == 0);
   CHECK(cluster[13].set("10.0.0.2").ok());
   CHECK(cluster.all_hold("10.0.0.2"));
+  // Back at once: 11 lets the others go first for a while, but not when it is the one wished for.
+  cluster[13].coordinator->hand_over(11);
+  REQUIRE(cluster.becomes_master(11));
+  CHECK(cluster[12].times_master == 0);
 }
 
 TEST_CASE("A hand edit on the master reaches all nodes, one on another node is refused and told") {
