@@ -1,6 +1,6 @@
 """The faults of tests/cluster/run: each is begun, held for a while and taken back.
 
-A fault names the nodes whose answers are not waited for (`victims`), and whether changes must be committed while it lasts (`goes_on`).
+A fault names the nodes that can't be asked while it lasts (`victims`; the load asks them all the same), and whether changes must be committed while it lasts (`goes_on`).
 """
 import contextlib
 import dataclasses
@@ -190,7 +190,9 @@ class Faults:
     def cut_link(self):
         node_id = self.any()
         other = self.chance.choice(self.others(node_id))
-        return self.cut(node_id, f"no link to {other}", [self.network.to(other), self.network.of(other)])
+        fault = self.cut(node_id, f"no link to {other}", [self.network.to(other), self.network.of(other)])
+        fault.victims = []  # both reach the third
+        return fault
 
     def cut_store(self):
         node_id = self.any()
@@ -204,21 +206,21 @@ class Faults:
         is_master = node_id in self.cluster.masters()
         self.network.fill(node_id)
         # A master whose disk is full refuses changes: it can't keep a record of the job.
-        return Fault(what, [node_id], lambda: self.network.free(node_id), self.a_while(2, 8), goes_on=not is_master)
+        return Fault(what, [], lambda: self.network.free(node_id), self.a_while(2, 8), goes_on=not is_master)
 
     def clock(self):
         node_id = self.any()
         days = self.chance.choice([1, 3, -1])
         what = f"clock of {self.named(node_id)} {days:+} days"
         self.library.set(node_id, clock_seconds=days * DAY)
-        return Fault(what, [node_id], lambda: self.library.set(node_id), self.longer_than_the_lease())
+        return Fault(what, [], lambda: self.library.set(node_id), self.longer_than_the_lease())
 
     def slow_node(self):
         node_id = self.any()
         seconds = self.chance.choice([0.05, 0.3, 1.0])
         what = f"disk of {self.named(node_id)} takes {seconds} s for a sync"
         self.library.set(node_id, sync_seconds=seconds)
-        return Fault(what, [node_id], lambda: self.library.set(node_id), self.a_while(2, 8))
+        return Fault(what, [], lambda: self.library.set(node_id), self.a_while(2, 8))
 
 
 @contextlib.contextmanager

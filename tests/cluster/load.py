@@ -61,13 +61,14 @@ class Chain:
         self.values = [f"{user} one", f"{user} two"]
         self.problems = []
         self.preferred = None  # the node that did the last one
+        self.avoids = set()    # nodes that it does not ask
 
     def create(self, number):
         self.cluster.committed("user_create", {"username": self.user, "userid": number, "group": "exausers", "login_enabled": False, "password": "Secret-1"})
         self.cluster.committed("user_modify", {"username": self.user, "authorized_keys": [self.values[-1]]})
 
     def candidates(self):
-        running = self.cluster.running()
+        running = [node_id for node_id in self.cluster.running() if node_id not in self.avoids]
         return sorted(running, key=lambda node_id: node_id != self.preferred)
 
     def step(self, stopping=None):
@@ -173,9 +174,10 @@ class Load:
         for thread in self.threads:
             thread.join(SETTLE + 30)
 
-    def until_committed(self, seconds):
-        """Seconds until a change that begins now was committed; None: not in this time."""
+    def until_committed(self, seconds, avoids=()):
+        """Seconds until a change that begins now was committed, not asked of a node that would let it wait; None: not in this time."""
         began = time.monotonic()
+        self.probe.avoids = set(avoids)
         while time.monotonic() - began < seconds:
             if self.probe.step():
                 return time.monotonic() - began

@@ -43,7 +43,7 @@ class Etcd:
              "--advertise-client-urls", url, "--listen-peer-urls", self.peer(), "--initial-advertise-peer-urls", self.peer(),
              "--initial-cluster", ",".join(f"{member.name}={member.peer()}" for member in self.members),
              "--cert-file", certificate, "--key-file", key, "--trusted-ca-file", authority, "--client-cert-auth", "--logger", "zap",
-             "--pre-vote", "--snapshot-count", "1000", "--auto-compaction-mode", "revision", "--auto-compaction-retention", "1000"],
+             "--pre-vote", "--experimental-watch-progress-notify-interval", "1s", "--snapshot-count", "1000", "--auto-compaction-mode", "revision", "--auto-compaction-retention", "1000"],
             stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         output.close()
         if self.on_start:
