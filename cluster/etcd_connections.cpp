@@ -40,24 +40,58 @@ struct EtcdConnections::Attempt {
 };
 
 EtcdConnections::EtcdConnections(std::shared_ptr<const rpc::ClientTls> tls, std::vector<Endpoint> endpoints)
-    : tls_(std::move(tls)), endpoints_(std::move(endpoints)) {
-  base::MutexLock lock(mutex_);
-  idle_.resize(endpoints_.size());
+    : tls_(std::move(tls)) {
+  use(std::move(endpoints));
 }
 
-std::size_t EtcdConnections::preferred() const {
+void EtcdConnections::use(std::vector<Endpoint> endpoints) {
+  std::vector<rpc::HttpsClient> closed;  // after the lock
   base::MutexLock lock(mutex_);
-  return preferred_;
+  std::vector<std::size_t> used;
+  for (Endpoint& each : endpoints) {
+    const auto known = std::find(endpoints_.begin(), endpoints_.end(), each);
+    used.push_back(static_cast<std::size_t>(known - endpoints_.begin()));
+    if (known == endpoints_.end()) {
+      endpoints_.push_back(std::move(each));
+      idle_.emplace_back();
+    }
+  }
+  if (used == used_) return;
+  const std::size_t preferred = used_.empty() ? endpoints_.size() : used_[preferred_];
+  const auto still = std::find(used.begin(), used.end(), preferred);
+  preferred_ = still == used.end() ? 0 : static_cast<std::size_t>(still - used.begin());
+  used_ = std::move(used);
+  for (std::size_t number = 0; number < idle_.size(); ++number)
+    if (std::find(used_.begin(), used_.end(), number) == used_.end())
+      for (rpc::HttpsClient& client : std::exchange(idle_[number], {})) closed.push_back(std::move(client));
+}
+
+std::size_t EtcdConnections::size() const {
+  base::MutexLock lock(mutex_);
+  return used_.size();
+}
+
+std::vector<std::size_t> EtcdConnections::in_turn() const {
+  base::MutexLock lock(mutex_);
+  std::vector<std::size_t> numbers(used_);
+  std::rotate(numbers.begin(), numbers.begin() + static_cast<std::ptrdiff_t>(preferred_), numbers.end());
+  return numbers;
+}
+
+EtcdConnections::Endpoint EtcdConnections::endpoint(std::size_t number) const {
+  base::MutexLock lock(mutex_);
+  return endpoints_[number];
 }
 
 void EtcdConnections::answered(std::size_t number) {
   base::MutexLock lock(mutex_);
-  preferred_ = number;
+  const auto place = std::find(used_.begin(), used_.end(), number);
+  if (place != used_.end()) preferred_ = static_cast<std::size_t>(place - used_.begin());
 }
 
 void EtcdConnections::failed(std::size_t number) {
   base::MutexLock lock(mutex_);
-  if (preferred_ == number) preferred_ = (number + 1) % endpoints_.size();
+  if (!used_.empty() && used_[preferred_] == number) preferred_ = (preferred_ + 1) % used_.size();
 }
 
 std::optional<rpc::HttpsClient> EtcdConnections::take_idle(std::size_t number) {
@@ -75,8 +109,10 @@ void EtcdConnections::keep(std::size_t number, rpc::HttpsClient client) {
 }
 
 rpc::HttpsClient EtcdConnections::stream_client(std::size_t& number) {
-  number = preferred();
-  return {tls_, {endpoints_[number].host, endpoints_[number].port, "", ""}};
+  const std::vector<std::size_t> numbers = in_turn();
+  number = numbers.empty() ? 0 : numbers.front();  // REQUIRES: size() > 0
+  const Endpoint at = endpoint(number);
+  return {tls_, {at.host, at.port, "", ""}};
 }
 
 namespace {
@@ -97,7 +133,8 @@ EtcdConnections::Attempt EtcdConnections::attempt(std::size_t number, const rpc:
                                                   Kind kind, const rpc::HttpsClient::Limits& limits) {
   auto client = take_idle(number);
   if (!client) {
-    client.emplace(tls_, rpc::HttpsClient::Target{endpoints_[number].host, endpoints_[number].port, "", ""});
+    const Endpoint at = endpoint(number);
+    client.emplace(tls_, rpc::HttpsClient::Target{at.host, at.port, "", ""});
   }
   const auto response = client->call(request, limits);
   if (!response) {
@@ -128,17 +165,17 @@ EtcdConnections::Attempt EtcdConnections::attempt(std::size_t number, const rpc:
 Result<Value> EtcdConnections::post(const std::string& path, const std::string& body, Kind kind,
                                     const Call& call) {
   const rpc::HttpRequest request = etcd_request(path, body, kind != Kind::local);
-  const std::size_t first = preferred();
+  const std::vector<std::size_t> numbers = in_turn();
   Error last{Code::no_quorum, "no endpoint of etcd is configured"};
-  for (std::size_t turn = 0; turn < endpoints_.size(); ++turn) {
-    const std::size_t number = (first + turn) % endpoints_.size();
+  for (std::size_t turn = 0; turn < numbers.size(); ++turn) {
+    const std::size_t number = numbers[turn];
     rpc::HttpsClient::Limits limits;
     limits.stop = call.stop;
     limits.deadline = call.deadline;
     limits.resend = kind != Kind::once;
     // One that hangs must leave time for the others.
     const auto now = Clock::now();
-    const auto turns_left = static_cast<long>(endpoints_.size() - turn);
+    const auto turns_left = static_cast<long>(numbers.size() - turn);
     if (turns_left > 1 && call.deadline > now) {
       const auto share = now + (call.deadline - now) / turns_left;
       limits.connect_by = share;
@@ -155,8 +192,8 @@ Result<Value> EtcdConnections::post(const std::string& path, const std::string& 
   }
   if (Clock::now() >= call.deadline) last.code = Code::timeout;
   if (last.code == Code::node_unreachable) last.code = Code::no_quorum;
-  if (endpoints_.size() > 1) {
-    last.text += "; none of " + std::to_string(endpoints_.size()) + " endpoints of etcd did it";
+  if (numbers.size() > 1) {
+    last.text += "; none of " + std::to_string(numbers.size()) + " endpoints of etcd did it";
   }
   return last;
 }

@@ -25,6 +25,9 @@ class EtcdConnections {
 
   EtcdConnections(std::shared_ptr<const rpc::ClientTls> tls, std::vector<Endpoint> endpoints);
 
+  // From now on these.
+  void use(std::vector<Endpoint> endpoints) EXCLUDES(mutex_);
+
   // POST of JSON to the endpoint that answered last; the others are tried as long as the deadline allows.
   base::Result<base::Value> post(const std::string& path, const std::string& body, Kind kind,
                                  const Call& call) EXCLUDES(mutex_);
@@ -38,7 +41,7 @@ class EtcdConnections {
   void answered(std::size_t number) EXCLUDES(mutex_);
   // Others are asked first from now on.
   void failed(std::size_t number) EXCLUDES(mutex_);
-  std::size_t size() const { return endpoints_.size(); }
+  std::size_t size() const EXCLUDES(mutex_);
 
  private:
   struct Attempt;
@@ -46,13 +49,17 @@ class EtcdConnections {
                   const rpc::HttpsClient::Limits& limits) EXCLUDES(mutex_);
   std::optional<rpc::HttpsClient> take_idle(std::size_t number) EXCLUDES(mutex_);
   void keep(std::size_t number, rpc::HttpsClient client) EXCLUDES(mutex_);
-  std::size_t preferred() const EXCLUDES(mutex_);
+  // The numbers of those in use, the one that answered last first.
+  std::vector<std::size_t> in_turn() const EXCLUDES(mutex_);
+  Endpoint endpoint(std::size_t number) const EXCLUDES(mutex_);
 
   const std::shared_ptr<const rpc::ClientTls> tls_;
-  const std::vector<Endpoint> endpoints_;
   mutable base::Mutex mutex_;
-  std::size_t preferred_ GUARDED_BY(mutex_) = 0;
+  // All that were ever used, so that a number means the same endpoint for good.
+  std::vector<Endpoint> endpoints_ GUARDED_BY(mutex_);
   std::vector<std::vector<rpc::HttpsClient>> idle_ GUARDED_BY(mutex_);  // one list an endpoint
+  std::vector<std::size_t> used_ GUARDED_BY(mutex_);                    // numbers, in order
+  std::size_t preferred_ GUARDED_BY(mutex_) = 0;                        // place in used_
 };
 
 // Request as etcd's gateway wants it. `needs_leader`: a member that has lost its leader refuses at once.

@@ -21,6 +21,7 @@
 #include "cluster/node_report.h"
 #include "daemon/cluster_identity.h"
 #include "daemon/events.h"
+#include "daemon/job_sharing.h"
 #include "daemon/join_routes.h"
 #include "daemon/listener_certificate.h"
 #include "daemon/login_gate.h"
@@ -76,7 +77,7 @@ Result<int> own_node(const Options& options, const Settings& settings, const exa
         Code::unsupported,
         "EXAConf has " + std::to_string(config.nodes().size()) +
             " nodes and the setting `cluster: store` in etc/confd.yaml is local, which keeps EXAConf on one "
-            "node only; set it to etcd, with the endpoints, on all nodes"};
+            "node only; set it to managed, or to etcd with the endpoints, on all nodes"};
   if (config.nodes().size() > 1) {
     const std::optional<int> node = options.node ? options.node : joined_as;
     if (!node)
@@ -244,7 +245,7 @@ Status App::Parts::build() {
   peer_link =
       std::make_unique<cluster::PeerLink>(*node, *peer_tls, [this](int id) { return peer_address(id); });
   nodes->set_peer_link(*peer_link);
-  if (settings.store == "etcd") {
+  if (settings.is_cluster()) {
     auto joined = Membership::open(settings, root, files, *node, *store, *log);
     if (!joined) return joined.error();
     membership = std::move(*joined);
@@ -285,9 +286,11 @@ Result<std::unique_ptr<App>> App::start(const Options& options) {
   };
   if (p.membership) {
     Membership& members = *p.membership;
-    hooks.agree = [&members](const exaconf::Config& base, const exaconf::Config& next) {
-      return members.agree(base, next);
+    hooks.agree = [&members](const exaconf::Config& base, const exaconf::Config& next,
+                             const std::vector<cluster::JobNote>& ends) {
+      return members.agree(base, next, ends);
     };
+    share_jobs(hooks, members, *p.nodes, p.clock);
     hooks.when_held = [&members](std::int64_t revision, std::function<void(std::vector<int>)> done) {
       members.held();
       members.when_held(revision, std::move(done));
@@ -307,6 +310,7 @@ Result<std::unique_ptr<App>> App::start(const Options& options) {
                                            *p.services, *p.log, std::move(hooks));
   if (!opened) return fail(opened.error());
   p.scheduler = std::move(*opened);
+  register_job_operations(*p.nodes, *p.scheduler);
   if (p.membership) {
     const Status begun =
         p.membership->begin([&p](exaconf::ConfigPtr config, std::function<void(Status)> done) {
@@ -421,9 +425,11 @@ bool App::alive() const {
 
 std::string App::status() const {
   const auto counters = parts_->scheduler->counters();
+  const std::string waits = parts_->membership ? parts_->membership->status() : std::string();
   return "serving " + base::join(parts_->addresses, ", ") + ", revision " +
          std::to_string(parts_->store->current()->revision()) + ", " + std::to_string(counters.running) +
-         " job(s) running, " + std::to_string(counters.queued) + " queued";
+         " job(s) running, " + std::to_string(counters.queued) + " queued" +
+         (waits.empty() ? "" : "; " + waits);
 }
 
 const std::vector<std::string>& App::addresses() const {

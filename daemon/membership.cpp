@@ -1,6 +1,7 @@
 #include "daemon/membership.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "base/text.h"
 #include "daemon/cluster_identity.h"
@@ -15,6 +16,8 @@ using base::Status;
 namespace {
 
 constexpr std::chrono::seconds kStoreAtStart{10};
+// A watch without a sign of life for so many leases is taken for dead.
+constexpr int kSilence = 2;
 
 }  // namespace
 
@@ -43,14 +46,45 @@ Result<std::vector<cluster::EtcdClient::Endpoint>> parse_endpoints(const std::st
   return endpoints;
 }
 
+cluster::ManagedStore::Options managed_store_options(const Settings& settings, const Root& root, int node) {
+  const auto absolute = [](const std::string& path) {
+    return std::filesystem::absolute(path).lexically_normal().string();
+  };
+  cluster::ManagedStore::Options options;
+  cluster::EtcdServerSettings& server = options.server;
+  std::error_code problem;
+  const auto program = std::filesystem::canonical(settings.etcd_program, problem);
+  server.executable = problem ? settings.etcd_program : program.string();
+  server.data = absolute(root.store_data());
+  server.log = absolute(root.store_log());
+  server.record = absolute(root.store_pid());
+  server.authority = absolute(root.cluster_authority());
+  server.certificate = absolute(root.node_certificate());
+  server.key = absolute(root.node_key());
+  server.node = node;
+  server.client_port = settings.etcd_client_port;
+  server.peer_port = settings.etcd_peer_port;
+  server.heartbeat = settings.etcd_heartbeat;
+  server.election = settings.etcd_election;
+  server.progress_notify = settings.lease / 2;
+  options.members = settings.etcd_members;
+  options.prefix = settings.etcd_prefix;
+  return options;
+}
+
 Result<std::unique_ptr<Membership>> Membership::open(const Settings& settings, const Root& root,
                                                      base::FileSystem& files, int node, exaconf::Store& store,
                                                      base::Log& log) {
-  if (const auto endpoints = parse_endpoints(settings.etcd_endpoints); !endpoints) return endpoints.error();
+  const cluster::ManagedStore::Options managed = managed_store_options(settings, root, node);
+  const auto endpoints = settings.is_managed()
+                             ? Result(cluster::ManagedStore::endpoints(*store.current(), managed))
+                             : parse_endpoints(settings.etcd_endpoints);
+  if (!endpoints) return endpoints.error();
   rpc::ClientTlsSettings tls_settings;
   const auto read = [&](const std::string& configured, const std::string& otherwise,
                         std::string& text) -> Status {
-    auto content = files.read(configured.empty() ? otherwise : root.resolve(configured));
+    const bool own = configured.empty() || settings.is_managed();
+    auto content = files.read(own ? otherwise : root.resolve(configured));
     if (!content) return content.error();
     text = std::move(*content);
     return {};
@@ -63,15 +97,29 @@ Result<std::unique_ptr<Membership>> Membership::open(const Settings& settings, c
     return Error{done.error().code, "the certificates for the cluster's store: " + done.error().text};
   auto tls = rpc::ClientTls::create(tls_settings);
   if (!tls) return Error{tls.error().code, "the certificates for the cluster's store: " + tls.error().text};
-  return std::unique_ptr<Membership>(new Membership(settings, node, store, log, std::move(*tls)));
+  std::unique_ptr<Membership> opened(new Membership(settings, node, store, log, std::move(*tls), *endpoints));
+  if (settings.is_managed()) {
+    opened->managed_ = std::make_unique<cluster::ManagedStore>(managed, opened->etcd_, files, log,
+                                                               [&store] { return store.current(); });
+    opened->managed_->begin();
+  }
+  return opened;
+}
+
+Membership::~Membership() {
+  if (managed_) managed_->end_roster();
+  coordinator_.reset();  // speaks to the store for the last time
+  if (managed_) managed_->end();
 }
 
 Membership::Membership(const Settings& settings, int node, exaconf::Store& store, base::Log& log,
-                       std::shared_ptr<const rpc::ClientTls> tls)
+                       std::shared_ptr<const rpc::ClientTls> tls,
+                       std::vector<cluster::EtcdClient::Endpoint> endpoints)
     : store_(store),
       log_(log),
-      etcd_(std::move(tls), *parse_endpoints(settings.etcd_endpoints)),
-      agreed_(etcd_, settings.etcd_prefix, settings.lease * 2) {
+      etcd_(std::move(tls), std::move(endpoints)),
+      agreed_(etcd_, settings.etcd_prefix, settings.lease * kSilence),
+      board_(etcd_, settings.etcd_prefix) {
   options_.node = node;
   options_.lease = settings.lease;
 }
@@ -92,7 +140,17 @@ Status Membership::begin(std::function<void(exaconf::ConfigPtr, std::function<vo
   auto started = cluster::Coordinator::start(options_, agreed_, log_, std::move(hooks));
   if (!started) return started.error();
   coordinator_ = std::move(*started);
+  if (managed_)
+    managed_->begin_roster([this] { return coordinator_->is_master(); },
+                           [this] { return coordinator_->live_nodes(); });
   return {};
+}
+
+std::string Membership::status() const {
+  std::string text;
+  if (managed_) text = managed_->status();
+  if (!text.empty() || master_view().node) return text;
+  return "no master is known: the cluster's store does not answer, or has no master yet";
 }
 
 void Membership::end() {
@@ -108,10 +166,18 @@ std::vector<int> Membership::live_nodes() const {
   return coordinator_ ? coordinator_->live_nodes() : std::vector<int>{};
 }
 
-Status Membership::agree(const exaconf::Config& base, const exaconf::Config& next) {
+Status Membership::as_master(
+    const std::function<Status(cluster::AgreedStore::Term, const cluster::AgreedStore::Limits&)>& work) {
   if (!coordinator_)
     return Error{Code::no_quorum, "this node does not know yet who is master; try again in a moment"};
-  return coordinator_->agree(base, next);
+  return coordinator_->as_master(work);
+}
+
+Status Membership::agree(const exaconf::Config& base, const exaconf::Config& next,
+                         const std::vector<cluster::JobNote>& ends) {
+  if (!coordinator_)
+    return Error{Code::no_quorum, "this node does not know yet who is master; try again in a moment"};
+  return coordinator_->agree(base, next, ends);
 }
 
 void Membership::when_held(std::int64_t revision, std::function<void(std::vector<int> behind)> done) {

@@ -1,8 +1,9 @@
 // Membership: the cluster as the daemon uses it: the store in etcd, the coordinator over it, and who is
 // master. With `cluster: store: local` there is none, and the one node is master.
 //
-// Order: open() connects to nothing yet; begin() after the scheduler is there; end() before it goes.
-// Thread-safety: any thread after begin().
+// Order: open() connects to nothing yet (with `store: managed` it starts this node's member of the store);
+// begin() after the scheduler is there; end() before it goes. The destructor gives up the lease, then stops
+// the member. Thread-safety: any thread after begin().
 #pragma once
 
 #include <functional>
@@ -16,6 +17,8 @@
 #include "cluster/coordinator.h"
 #include "cluster/etcd_agreed_store.h"
 #include "cluster/etcd_client.h"
+#include "cluster/etcd_job_board.h"
+#include "cluster/managed_store.h"
 #include "cluster/members.h"
 #include "daemon/root.h"
 #include "daemon/settings.h"
@@ -34,18 +37,25 @@ class Membership : public cluster::Members {
   static base::Result<std::unique_ptr<Membership>> open(const Settings& settings, const Root& root,
                                                         base::FileSystem& files, int node,
                                                         exaconf::Store& store, base::Log& log);
+  ~Membership() override;
 
   // `adopt`: takes up an agreed revision durably and calls back.
   base::Status begin(std::function<void(exaconf::ConfigPtr, std::function<void(base::Status)>)> adopt);
   void end();
 
+  // What is waited for; empty: all is well.
+  std::string status() const;
   MasterView master_view() const;
   bool is_cluster() const override { return true; }
   std::optional<int> master() const override { return master_view().node; }
   std::vector<int> live_nodes() const override;
   base::Status hand_over(int to) override;
+  cluster::JobBoard& board() { return board_; }
   // See cluster::Coordinator.
-  base::Status agree(const exaconf::Config& base, const exaconf::Config& next);
+  base::Status as_master(
+      const std::function<base::Status(cluster::AgreedStore::Term, const cluster::AgreedStore::Limits&)>& work);
+  base::Status agree(const exaconf::Config& base, const exaconf::Config& next,
+                     const std::vector<cluster::JobNote>& ends);
   void when_held(std::int64_t revision, std::function<void(std::vector<int> behind)> done);
   void held();
   // Asks the store; waits for it a while.
@@ -53,12 +63,14 @@ class Membership : public cluster::Members {
 
  private:
   Membership(const Settings& settings, int node, exaconf::Store& store, base::Log& log,
-             std::shared_ptr<const rpc::ClientTls> tls);
+             std::shared_ptr<const rpc::ClientTls> tls, std::vector<cluster::EtcdClient::Endpoint> endpoints);
   cluster::Coordinator::Options options_;
   exaconf::Store& store_;
   base::Log& log_;
   cluster::EtcdClient etcd_;
   cluster::EtcdAgreedStore agreed_;
+  cluster::EtcdJobBoard board_;
+  std::unique_ptr<cluster::ManagedStore> managed_;  // with `store: managed`
   std::unique_ptr<cluster::Coordinator> coordinator_;
 };
 

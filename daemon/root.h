@@ -23,6 +23,9 @@ class Root {
   std::string node_certificate() const { return directory_ + "/etc/cluster/node.crt"; }
   std::string node_key() const { return directory_ + "/etc/cluster/node.key"; }
   std::string join_tokens() const { return directory_ + "/etc/cluster/tokens"; }
+  std::string store_data() const { return directory_ + "/data/etcd"; }
+  std::string store_log() const { return directory_ + "/logs/etcd/etcd.log"; }
+  std::string store_pid() const { return directory_ + "/run/etcd.pid"; }
   std::string jobs() const { return directory_ + "/spool/jobs"; }
   std::string tokens() const { return directory_ + "/spool/tokens.json"; }
   std::string storage() const { return directory_ + "/data/storage"; }

@@ -80,11 +80,11 @@ std::vector<Key> make_keys() {
   return {
       word(
           "cluster", "store",
-          "where EXAConf is agreed on: local = one node, no other program is needed; etcd = the etcd at "
-          "`endpoints`",
-          {"local", "etcd"}, [](Settings& s, const std::string& w) { s.store = w; },
+          "where EXAConf is agreed on: local = one node, no other program is needed; managed = an etcd "
+          "that confd starts and watches on the first nodes; etcd = the etcd at `endpoints`",
+          {"local", "managed", "etcd"}, [](Settings& s, const std::string& w) { s.store = w; },
           [](const Settings& s) { return s.store; }),
-      text("cluster", "endpoints", "the store's members: host:port, host:port, ... (TLS)",
+      text("cluster", "endpoints", "with store: etcd: its members: host:port, host:port, ... (TLS)",
            &Settings::etcd_endpoints),
       text("cluster", "prefix", "start of the store's keys; one for each cluster that shares it",
            &Settings::etcd_prefix),
@@ -97,6 +97,24 @@ std::vector<Key> make_keys() {
       number("cluster", "lease_seconds",
              "a master that is silent for so long is replaced; renewed three times within", 1, 60,
              SPAN(seconds, lease)),
+      number("cluster", "members",
+             "with store: managed: nodes that run a member of it, the first by id; an odd number: 1, 3, 5 "
+             "or 7. 0: three, or five when there are five nodes or more",
+             0, 7, FIELD(int, etcd_members)),
+      number("cluster", "client_port",
+             "with store: managed: port of a member for the nodes' confd, on the private address", 1, 65535,
+             FIELD(std::uint16_t, etcd_client_port)),
+      number("cluster", "peer_port", "with store: managed: port of a member for the other members", 1, 65535,
+             FIELD(std::uint16_t, etcd_peer_port)),
+      number("cluster", "heartbeat_ms",
+             "with store: managed: how often its leader is heard; longer than the way between two nodes and "
+             "back",
+             10, 5000, SPAN(milliseconds, etcd_heartbeat)),
+      number("cluster", "election_ms",
+             "with store: managed: a leader of it that is silent for so long is replaced; at least 5 "
+             "heartbeats, and at most half of lease_seconds",
+             100, 50'000, SPAN(milliseconds, etcd_election)),
+      text("cluster", "etcd", "with store: managed: the program", &Settings::etcd_program),
       word(
           "log", "level", "least severe level that is logged; SIGHUP reads it again",
           {"err", "warn", "notice", "info", "debug"},
@@ -185,6 +203,30 @@ const std::vector<Key>& keys() {
   return all;
 }
 
+// What each key alone can't show. Error text, or empty.
+std::string contradiction(const Settings& settings) {
+  if (!settings.is_managed()) return {};
+  const auto ms = [](std::chrono::milliseconds time) { return std::to_string(time.count()) + " ms"; };
+  if (settings.etcd_members != 0 && settings.etcd_members % 2 == 0)
+    return "`cluster: members` wants an odd number: " + std::to_string(settings.etcd_members) +
+           " members bear no more failures than " + std::to_string(settings.etcd_members - 1);
+  if (settings.etcd_client_port == settings.etcd_peer_port)
+    return "`cluster: client_port` and `cluster: peer_port` want two ports";
+  if (settings.etcd_election < settings.etcd_heartbeat * 5)
+    return "`cluster: election_ms` of " + ms(settings.etcd_election) +
+           " wants to be at least 5 times `cluster: "
+           "heartbeat_ms`, " +
+           ms(settings.etcd_heartbeat) + ": else one late heartbeat costs the store its leader";
+  // While the store elects a leader no lease is renewed: the master would be lost with each of its leaders.
+  if (settings.lease < settings.etcd_election * 2)
+    return "`cluster: lease_seconds` of " + ms(settings.lease) +
+           " wants to be at least twice `cluster: "
+           "election_ms`, " +
+           ms(settings.etcd_election) + ": else the store's election ends the master's lease";
+  if (!settings.etcd_program.starts_with('/')) return "`cluster: etcd` wants the program's whole path";
+  return {};
+}
+
 }  // namespace
 
 Result<Settings> parse_settings(std::string_view yaml, const std::string& name) {
@@ -209,6 +251,8 @@ Result<Settings> parse_settings(std::string_view yaml, const std::string& name) 
         return Error{Code::invalid_config, name + ": `" + section + ": " + key_name + "` " + wrong};
     }
   }
+  if (const std::string wrong = contradiction(settings); !wrong.empty())
+    return Error{Code::invalid_config, name + ": " + wrong};
   return settings;
 }
 
@@ -219,6 +263,22 @@ Result<Settings> load_settings(base::FileSystem& files, const std::string& path)
     return text.error();
   }
   return parse_settings(*text, path);
+}
+
+std::string changed_settings(const Settings& settings, std::string_view section) {
+  const Settings defaults;
+  std::string text;
+  for (const Key& key : keys()) {
+    std::string value = key.show(settings);
+    if (key.section != section || value == key.show(defaults)) continue;
+    if (!base::parse_int(value)) {
+      for (std::size_t at = value.find('\''); at != std::string::npos; at = value.find('\'', at + 2))
+        value.insert(at, 1, '\'');
+      value = "'" + value + "'";
+    }
+    text += "  " + key.name + ": " + value + "\n";
+  }
+  return text.empty() ? text : std::string(section) + ":\n" + text;
 }
 
 std::string settings_sample() {
@@ -240,19 +300,3 @@ std::string settings_sample() {
 }
 
 }  // namespace confd::daemon
-std::string changed_settings(const Settings& settings, std::string_view section) {
-  const Settings defaults;
-  std::string text;
-  for (const Key& key : keys()) {
-    std::string value = key.show(settings);
-    if (key.section != section || value == key.show(defaults)) continue;
-    if (!base::parse_int(value)) {
-      for (std::size_t at = value.find('\''); at != std::string::npos; at = value.find('\'', at + 2))
-        value.insert(at, 1, '\'');
-      value = "'" + value + "'";
-    }
-    text += "  " + key.name + ": " + value + "\n";
-  }
-  return text.empty() ? text : std::string(section) + ":\n" + text;
-}
-

@@ -18,10 +18,17 @@ namespace confd::daemon {
 
 struct Settings {
   std::string store = "local";
+  bool is_cluster() const { return store != "local"; }
+  bool is_managed() const { return store == "managed"; }
   std::string etcd_endpoints;  // "host:port, host:port"
   std::string etcd_prefix = "/confd/";
   std::string etcd_authority, etcd_certificate, etcd_key;  // paths; empty: this node's own of the cluster
   std::chrono::milliseconds lease{3000};
+  // The managed store's.
+  std::string etcd_program = "/usr/bin/etcd";
+  int etcd_members = 0;  // cluster/etcd_roster.h wanted_members()
+  std::uint16_t etcd_client_port = 2379, etcd_peer_port = 2380;
+  std::chrono::milliseconds etcd_heartbeat{100}, etcd_election{1000};
   base::Log::Options log;
   rpc::HttpServerOptions http;
   std::uint64_t body_limit = 64u << 20;  // after the login
@@ -40,10 +47,10 @@ struct Settings {
 base::Result<Settings> load_settings(base::FileSystem& files, const std::string& path);
 base::Result<Settings> parse_settings(std::string_view yaml, const std::string& name);
 
+// What `settings` says of a section beyond the defaults, as YAML that parse_settings() reads; for a new node.
+std::string changed_settings(const Settings& settings, std::string_view section);
+
 // Text of packaging/confd.yaml.sample: every key with its meaning and its default, commented out.
 std::string settings_sample();
 
 }  // namespace confd::daemon
-// What `settings` says of a section beyond the defaults, as YAML that parse_settings() reads; for a new node.
-std::string changed_settings(const Settings& settings, std::string_view section);
-
