@@ -333,7 +333,11 @@ void Coordinator::see(const AgreedView& view) {
   {
     MutexLock lock(mutex_);
     if (has_view_ && view.position < view_.position) return;  // older than what an own call saw
+    // A view from before an own publication does not take its head back, nor this node.
+    auto published = std::move(view_.head);
     view_ = view;
+    if (published && (!view_.head || view_.head->position < published->position))
+      view_.head = std::move(published);
     has_view_ = true;
     lost = is_master_ && view.master != options_.node;
     kicked_ = true;
