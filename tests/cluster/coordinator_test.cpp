@@ -64,7 +64,11 @@ struct Node {
     publishing.when_held = [this](std::int64_t revision, std::function<void(std::vector<int>)> done) {
       coordinator->when_held(revision, std::move(done));
     };
-    publishing.on_revision = [this](const exaconf::ConfigPtr&) { coordinator->held(); };
+    publishing.on_revision = [this](const exaconf::ConfigPtr& config) {
+      if (config->revision() <= newest) went_back = true;
+      newest = config->revision();
+      coordinator->held();
+    };
     publishing.look_every = milliseconds(50);
     publisher = std::make_unique<Publisher>(*store, store->current()->revision() + 1, std::move(publishing));
     auto started = Coordinator::start(options, agreed, log, std::move(hooks));
@@ -92,6 +96,8 @@ struct Node {
   test::FakeAgreedStore agreed;
   std::unique_ptr<exaconf::Store> store;
   std::atomic<int> times_master{0}, times_demoted{0};
+  std::atomic<std::int64_t> newest{0};  // revision taken up last
+  std::atomic<bool> went_back{false};
   std::unique_ptr<Coordinator> coordinator;
   std::unique_ptr<Publisher> publisher;
 };
@@ -284,6 +290,26 @@ TEST_CASE("A master hands over in less than a lease") {
   cluster[13].coordinator->hand_over(11);
   REQUIRE(cluster.becomes_master(11));
   CHECK(cluster[12].times_master == 0);
+}
+
+TEST_CASE("A view from before the master's own publication takes nothing back") {
+  Cluster cluster(three_nodes());
+  REQUIRE(cluster.becomes_master(11));
+  REQUIRE(cluster[11].set("10.0.0.1").ok());
+  REQUIRE(cluster.all_hold("10.0.0.1"));
+  cluster.shared->hold_view(11, true);
+  cluster.shared->nudge();
+  REQUIRE(test::eventually([&] { return cluster.shared->holds_view(11); }));
+  exaconf::Transaction transaction(cluster[11].store->current());
+  REQUIRE(transaction.set("Global", "NameServers", "10.0.0.2").ok());
+  Answer<Result<Publication>> done;
+  cluster[11].publisher->publish({std::move(transaction), [](const Publication&) {}, done.callback()});
+  REQUIRE(test::eventually([&] { return cluster[12].value() == "10.0.0.2"; }));
+  cluster.shared->hold_view(11, false);
+  REQUIRE(done.get().ok());
+  CHECK(cluster[11].set("10.0.0.3").ok());
+  CHECK(cluster.all_hold("10.0.0.3"));
+  for (int id : {11, 12, 13}) CHECK_FALSE(cluster[id].went_back);
 }
 
 TEST_CASE("A hand edit on the master reaches all nodes, one on another node is refused and told") {

@@ -36,6 +36,26 @@ void FakeCluster::cut(int node, bool is_cut) {
   change_.notify_all();
 }
 
+void FakeCluster::hold_view(int node, bool is_held) {
+  MutexLock lock(mutex_);
+  if (is_held)
+    held_[node] = false;
+  else
+    held_.erase(node);
+  change_.notify_all();
+}
+
+bool FakeCluster::holds_view(int node) {
+  MutexLock lock(mutex_);
+  const auto held = held_.find(node);
+  return held != held_.end() && held->second;
+}
+
+void FakeCluster::nudge() {
+  MutexLock lock(mutex_);
+  changed();
+}
+
 AgreedView FakeCluster::view() {
   MutexLock lock(mutex_);
   expire();
@@ -119,6 +139,11 @@ Status FakeAgreedStore::watch(AgreedView view, const std::function<bool(const Ag
       if (Status there = reach(); !there) return there;
       if (cluster_->view_.position == seen) continue;
       now = cluster_->view_;
+      while (cluster_->held_.contains(node_) && !stop.stop_requested()) {
+        cluster_->held_[node_] = true;
+        cluster_->change_.wait_until(cluster_->mutex_,
+                                     FakeCluster::Clock::now() + std::chrono::milliseconds(10));
+      }
     }
     seen = now.position;
     if (!each(now)) return {};

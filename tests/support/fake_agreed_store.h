@@ -22,6 +22,11 @@ class FakeCluster {
   // What was on its way arrives; true when it changed the head.
   bool deliver() EXCLUDES(mutex_);
   void cut(int node, bool is_cut) EXCLUDES(mutex_);
+  // The node's watch takes the next change and keeps it to itself until it is let go; true: it has one.
+  void hold_view(int node, bool is_held) EXCLUDES(mutex_);
+  bool holds_view(int node) EXCLUDES(mutex_);
+  // A change that is none of EXAConf.
+  void nudge() EXCLUDES(mutex_);
   cluster::AgreedView view() EXCLUDES(mutex_);
   // Every head there ever was, with the node that published it.
   std::vector<std::pair<cluster::HeldRevision, int>> heads() EXCLUDES(mutex_);
@@ -44,6 +49,7 @@ class FakeCluster {
   base::Mutex mutex_;
   base::CondVar change_;
   std::set<int> cut_ GUARDED_BY(mutex_);
+  std::map<int, bool> held_ GUARDED_BY(mutex_);  // node: there is a view
   std::map<std::int64_t, LeaseState> leases_ GUARDED_BY(mutex_);
   std::int64_t last_lease_ GUARDED_BY(mutex_) = 0;
   cluster::AgreedView view_ GUARDED_BY(mutex_);
