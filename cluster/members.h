@@ -20,6 +20,8 @@ class Members {
   // This master gives way to `to`, which becomes master when it can; returns at once. Errors:
   // Code::wrong_state when `to` is not alive or this node is not master, Code::unsupported with one node.
   virtual base::Status hand_over(int to) = 0;
+  // The nodes that a store of our own runs on, as last seen; empty when it is not ours.
+  virtual std::vector<int> store_members() const { return {}; }
 };
 
 }  // namespace confd::cluster

@@ -31,7 +31,7 @@ class PeerLink {
   // `address_of`: where a node is now (from the EXAConf in force); nothing: no such node.
   PeerLink(int own_node, std::shared_ptr<const rpc::ClientTls> tls,
            std::function<std::optional<PeerAddress>(int node)> address_of);
-  ~PeerLink();
+  virtual ~PeerLink();
 
   // After a rotation of certificates: new connections use the new ones.
   void replace_tls(std::shared_ptr<const rpc::ClientTls> tls);
@@ -44,8 +44,9 @@ class PeerLink {
   // The operation's result. Errors: the operation's own code and text; Code::node_unreachable, Code::timeout,
   // Code::stopped, Code::busy and Code::unsupported (refused before anything ran), Code::unknown_outcome
   // (asked, but the answer got lost, and not repeatable).
-  base::Result<base::Value> call(int node, std::string_view operation, const base::Struct& params,
-                                 const Call& call);
+  // Virtual for tests of jobs that ask several nodes.
+  virtual base::Result<base::Value> call(int node, std::string_view operation, const base::Struct& params,
+                                         const Call& call);
 
   // Files: content with its SHA-256, checked at the receiving end; `bytes_per_second` 0: as fast as it goes.
   struct Transfer {

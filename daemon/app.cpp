@@ -32,6 +32,7 @@
 #include "exaconf/store.h"
 #include "rpc/http_server.h"
 #include "scheduler/scheduler.h"
+#include "services/update_record.h"
 
 namespace confd::daemon {
 
@@ -257,6 +258,7 @@ Status App::Parts::build() {
       jobs::JobServices{*nodes, members, clock, files, random, root.directory()});
   certificate = std::make_unique<ListenerCertificate>(files, root, [this] { return store->current(); });
   cluster::register_node_operations(*nodes, {files, root.directory()});
+  services::register_update_record_operations(*nodes, files, root.directory());
   nodes->register_operation("certificate.install", [this](const base::Struct& params, std::stop_token) {
     return certificate->install(params);
   });

@@ -5,6 +5,7 @@
 // thread only.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <optional>
 #include <stop_token>
@@ -52,9 +53,13 @@ struct JobServices {
   // What makes, starts and stops the machines of nodes, and what updates one; nullptr: none is configured.
   services::Platform* platform = nullptr;
   services::Platform* updater = nullptr;
+  std::chrono::seconds update_timeout{3600};  // of one node
+  std::chrono::seconds return_timeout{900};   // until a node that was updated is back
   // Puts edits in force before the job ends and returns a configuration that has them; set by what runs
   // jobs. For JobContext::publish_now().
   std::function<base::Result<exaconf::ConfigPtr>(exaconf::Transaction)> publish = {};
+  // A one-time token with which a node of EXAConf may join this node's cluster; empty: nodes can't join here.
+  std::function<base::Result<std::string>(int node)> join_token = {};
 };
 
 // One command of a job, as the job file shows it.

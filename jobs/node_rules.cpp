@@ -81,12 +81,24 @@ std::vector<std::string> users_of(const exaconf::Config& config, int id) {
 void check_majority_stays(JobContext& context, const std::vector<int>& leaving, std::string_view verb,
                           bool removed) {
   const auto live = live_nodes(context);
+  const auto leaves = [&](int id) { return std::find(leaving.begin(), leaving.end(), id) != leaving.end(); };
   std::size_t in_service = 0, left = 0;
   for (const auto& [id, node] : context.config().nodes()) {
-    const bool leaves = std::find(leaving.begin(), leaving.end(), id) != leaving.end();
-    if (is_suspended(node) || (leaves && removed)) continue;
+    const bool leaves_now = leaves(id);
+    if (is_suspended(node) || (leaves_now && removed)) continue;
     ++in_service;
-    if (!leaves && live.contains(id)) ++left;
+    if (!leaves_now && live.contains(id)) ++left;
+  }
+  // Out of EXAConf they leave the store before they go.
+  if (!removed) {
+    const std::vector<int> members = context.services().members.store_members();
+    const auto staying = static_cast<std::size_t>(std::count_if(
+        members.begin(), members.end(), [&](int id) { return !leaves(id) && live.contains(id); }));
+    if (!members.empty() && staying * 2 <= members.size())
+      throw JobError{base::Code::wrong_state,
+                     nodes_text(leaving) + " can't be " + std::string(verb) +
+                         ": the store of EXAConf runs on " + nodes_text(members) +
+                         ", and needs more than half of them alive; take fewer at a time"};
   }
   if (left * 2 > in_service) return;
   throw JobError{base::Code::wrong_state,
@@ -94,6 +106,19 @@ void check_majority_stays(JobContext& context, const std::vector<int>& leaving, 
                      " of " + std::to_string(in_service) +
                      " nodes in service would be left alive, and nothing can be changed without more than "
                      "half of them; suspend nodes with node_suspend first, or take fewer at a time"};
+}
+
+void check_all_online(JobContext& context, const std::vector<int>& but) {
+  const auto live = live_nodes(context);
+  std::vector<int> offline;
+  for (const auto& [id, node] : context.config().nodes())
+    if (!is_suspended(node) && !live.contains(id) && std::find(but.begin(), but.end(), id) == but.end())
+      offline.push_back(id);
+  if (!offline.empty())
+    throw JobError{base::Code::wrong_state,
+                   nodes_text(offline) +
+                       " must be online first: only one node at a time is taken down; see "
+                       "node_state, or suspend it with node_suspend"};
 }
 
 std::string nodes_text(const std::vector<int>& nodes) {

@@ -39,6 +39,10 @@ std::vector<std::string> users_of(const exaconf::Config& config, int id);
 void check_majority_stays(JobContext& context, const std::vector<int>& leaving, std::string_view verb,
                           bool removed = false);
 
+// For what takes one node down at a time: throws Code::wrong_state when a node in service is offline, but
+// for these.
+void check_all_online(JobContext& context, const std::vector<int>& but = {});
+
 // "node 12", "nodes 12, 13"
 std::string nodes_text(const std::vector<int>& nodes);
 [[noreturn]] void refuse_parameter(std::string_view parameter, const std::string& why);

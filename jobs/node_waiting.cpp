@@ -1,5 +1,6 @@
 #include "jobs/node_waiting.h"
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <stop_token>
@@ -40,13 +41,28 @@ std::chrono::seconds timeout_of(JobContext& context) {
   return std::chrono::seconds(seconds);
 }
 
+std::chrono::milliseconds left_until(JobContext& context, base::SteadyTime deadline) {
+  const auto left =
+      std::chrono::duration_cast<std::chrono::milliseconds>(deadline - context.services().clock.steady_now());
+  return std::max(left, std::chrono::milliseconds(1));
+}
+
+bool wait_until(JobContext& context, const std::function<bool()>& holds, base::SteadyTime deadline) {
+  for (;;) {
+    context.check_stop();
+    if (holds()) return true;
+    if (context.services().clock.steady_now() >= deadline) return false;
+    pause(context.stop());
+  }
+}
+
 NodesReached wait_for_nodes(JobContext& context, const std::vector<int>& nodes, bool alive,
                             std::string_view state, base::SteadyTime deadline) {
   std::optional<std::size_t> told;
-  for (;;) {
-    context.check_stop();
+  NodesReached nodes_now;
+  const auto look = [&] {
     const auto live = live_nodes(context);
-    NodesReached nodes_now;
+    nodes_now = {};
     for (const int id : nodes)
       (live.contains(id) == alive ? nodes_now.reached : nodes_now.missing).push_back(id);
     if (told != nodes_now.reached.size() && !nodes.empty()) {
@@ -55,9 +71,10 @@ NodesReached wait_for_nodes(JobContext& context, const std::vector<int>& nodes, 
           std::to_string(*told) + " of " + std::to_string(nodes.size()) + " nodes " + std::string(state),
           static_cast<int>(*told * 100 / nodes.size()));
     }
-    if (nodes_now.missing.empty() || context.services().clock.steady_now() >= deadline) return nodes_now;
-    pause(context.stop());
-  }
+    return nodes_now.missing.empty();
+  };
+  wait_until(context, look, deadline);
+  return nodes_now;
 }
 
 }  // namespace confd::jobs

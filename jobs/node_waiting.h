@@ -2,6 +2,7 @@
 // nodes. Thread-safety: the job's thread; they throw JobError (stopped by job_stop, bad parameters).
 #pragma once
 
+#include <functional>
 #include <string_view>
 #include <vector>
 
@@ -20,5 +21,10 @@ struct NodesReached {
 // progress, "ready".
 NodesReached wait_for_nodes(JobContext& context, const std::vector<int>& nodes, bool alive,
                             std::string_view state, base::SteadyTime deadline);
+
+// At least 1 ms.
+std::chrono::milliseconds left_until(JobContext& context, base::SteadyTime deadline);
+// True as soon as `holds` does; false when it does not by the deadline.
+bool wait_until(JobContext& context, const std::function<bool()>& holds, base::SteadyTime deadline);
 
 }  // namespace confd::jobs

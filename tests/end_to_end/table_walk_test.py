@@ -15,6 +15,10 @@ WANT_MORE_NODES = {
     "master_change": "NotFound", "node_add": "Unsupported", "node_add_batch": "Unsupported", "node_clone_batch": "Unsupported",
     "node_ip_batch": "NotFound", "node_remove": "NotFound", "node_resume": "NotFound", "node_suspend": "NotFound",
     "node_wait_offline": "NotFound", "node_wait_ready": "NotFound",
+    # And a platform provider.
+    "infra_firewall_update": "Unsupported", "infra_instances_add": "Unsupported", "infra_instances_remove": "NotFound",
+    "infra_instances_start": "NotFound", "infra_instances_stop": "NotFound", "infra_instances_update": "NotFound",
+    "infra_resources_update": "Unsupported", "nodes_terminate": "NotFound", "update_system": "Unsupported",
 }
 
 

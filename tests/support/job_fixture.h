@@ -17,6 +17,7 @@
 #include "jobs/catalogue.h"
 #include "jobs/context.h"
 #include "jobs/permission.h"
+#include "services/update_record.h"
 #include "tests/support/config_text.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_file_system.h"
@@ -56,6 +57,15 @@ class JobTest {
     REQUIRE(files.make_directories(root + "/logs/logd", 0700).ok());
     REQUIRE(files.make_directories(root + "/spool", 0700).ok());
     cluster::register_node_operations(nodes, {files, root, "1.2.3"});
+    services::register_update_record_operations(nodes, files, root);
+    services_.publish = [this](const exaconf::Transaction& edits) -> base::Result<exaconf::ConfigPtr> {
+      if (publish_error) return *publish_error;
+      const auto rebased = edits.rebased(config_);
+      if (!rebased) return rebased.error();
+      auto next = exaconf::seal(rebased->document(), config_->revision() + 1);
+      if (next) config_ = *next;
+      return next;
+    };
     nodes.register_operation(
         "certificate.install",
         [this](const base::Struct& params, std::stop_token) -> base::Result<base::Value> {
@@ -118,6 +128,7 @@ class JobTest {
   std::vector<base::Struct> installed;  // by certificate.install
   std::optional<base::Error> install_error;
   std::vector<jobs::Lock> last_locks;
+  std::optional<base::Error> publish_error;  // of edits put in force before a job ends
 
  private:
   static JobRun failed(JobRun result, base::Code code, const std::string& text) {
@@ -128,7 +139,9 @@ class JobTest {
 
   void publish(const exaconf::Transaction& edits, bool dry_run, JobRun& result) {
     result.diff = edits.diff();
-    auto next = exaconf::seal(edits.document(), config_->revision() + 1);
+    const auto rebased = edits.rebased(config_);
+    REQUIRE(rebased.ok());
+    auto next = exaconf::seal(rebased->document(), config_->revision() + 1);
     if (!next) {
       result.code = next.error().code;
       result.text = next.error().text;
@@ -142,6 +155,9 @@ class JobTest {
 
   exaconf::ConfigPtr config_;
   jobs::JobServices services_{nodes, members, clock, files, random, root};
+
+ public:
+  jobs::JobServices& services() { return services_; }
 };
 
 }  // namespace confd::test
