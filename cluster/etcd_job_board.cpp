@@ -95,6 +95,9 @@ Result<std::vector<std::optional<std::string>>> EtcdJobBoard::end(const std::vec
       const std::string key = prefix_ + "ended/" + notes[i].id;
       none_there.push_back({EtcdCompare::Field::create_revision, EtcdCompare::Is::equal, key, 0, {}});
       looks.push_back({EtcdOperation::Kind::range, key, {}, {}, 0});
+      // A post that came after the end goes too. Not in one go with others, whose end is not there yet.
+      if (to - from == 1)
+        looks.push_back({EtcdOperation::Kind::remove, prefix_ + "open/" + notes[i].id, {}, {}, 0});
       puts.push_back({EtcdOperation::Kind::put, key, {}, ended_text(notes[i]), 0});
       puts.push_back({EtcdOperation::Kind::remove, prefix_ + "open/" + notes[i].id, {}, {}, 0});
     }

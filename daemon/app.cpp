@@ -1,12 +1,8 @@
 #include "daemon/app.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
 
 #include "auth/cluster_authority.h"
 #include "auth/join_tokens.h"
@@ -21,6 +17,7 @@
 #include "cluster/node_report.h"
 #include "daemon/cluster_identity.h"
 #include "daemon/events.h"
+#include "daemon/instance_lock.h"
 #include "daemon/job_sharing.h"
 #include "daemon/join_routes.h"
 #include "daemon/listener_certificate.h"
@@ -42,30 +39,6 @@ using base::Result;
 using base::Status;
 
 namespace {
-
-// One confd per root: the lock ends with the process, however that ends.
-class InstanceLock {
- public:
-  InstanceLock() = default;
-  ~InstanceLock() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  InstanceLock(const InstanceLock&) = delete;
-  InstanceLock& operator=(const InstanceLock&) = delete;
-
-  Status take(const std::string& path) {
-    fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd_ < 0) return Error{Code::io_error, "cannot open " + path + ": " + std::strerror(errno)};
-    if (::flock(fd_, LOCK_EX | LOCK_NB) == 0) return {};
-    if (errno == EWOULDBLOCK)
-      return Error{Code::busy, "Another confd serves this root already (it holds " + path +
-                                   "); stop it first, its process id is in confd.pid beside it"};
-    return Error{Code::io_error, "cannot lock " + path + ": " + std::strerror(errno)};
-  }
-
- private:
-  int fd_ = -1;
-};
 
 // The node this is, and what it lacks when this version can't serve it. `joined_as`: what its certificate
 // says.

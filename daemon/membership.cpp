@@ -1,10 +1,9 @@
 #include "daemon/membership.h"
 
 #include <algorithm>
-#include <filesystem>
 
 #include "base/text.h"
-#include "daemon/cluster_identity.h"
+#include "daemon/managed_settings.h"
 
 namespace confd::daemon {
 
@@ -46,32 +45,6 @@ Result<std::vector<cluster::EtcdClient::Endpoint>> parse_endpoints(const std::st
   return endpoints;
 }
 
-cluster::ManagedStore::Options managed_store_options(const Settings& settings, const Root& root, int node) {
-  const auto absolute = [](const std::string& path) {
-    return std::filesystem::absolute(path).lexically_normal().string();
-  };
-  cluster::ManagedStore::Options options;
-  cluster::EtcdServerSettings& server = options.server;
-  std::error_code problem;
-  const auto program = std::filesystem::canonical(settings.etcd_program, problem);
-  server.executable = problem ? settings.etcd_program : program.string();
-  server.data = absolute(root.store_data());
-  server.log = absolute(root.store_log());
-  server.record = absolute(root.store_pid());
-  server.authority = absolute(root.cluster_authority());
-  server.certificate = absolute(root.node_certificate());
-  server.key = absolute(root.node_key());
-  server.node = node;
-  server.client_port = settings.etcd_client_port;
-  server.peer_port = settings.etcd_peer_port;
-  server.heartbeat = settings.etcd_heartbeat;
-  server.election = settings.etcd_election;
-  server.progress_notify = settings.lease / 2;
-  options.members = settings.etcd_members;
-  options.prefix = settings.etcd_prefix;
-  return options;
-}
-
 Result<std::unique_ptr<Membership>> Membership::open(const Settings& settings, const Root& root,
                                                      base::FileSystem& files, int node, exaconf::Store& store,
                                                      base::Log& log) {
@@ -80,23 +53,8 @@ Result<std::unique_ptr<Membership>> Membership::open(const Settings& settings, c
                              ? Result(cluster::ManagedStore::endpoints(*store.current(), managed))
                              : parse_endpoints(settings.etcd_endpoints);
   if (!endpoints) return endpoints.error();
-  rpc::ClientTlsSettings tls_settings;
-  const auto read = [&](const std::string& configured, const std::string& otherwise,
-                        std::string& text) -> Status {
-    const bool own = configured.empty() || settings.is_managed();
-    auto content = files.read(own ? otherwise : root.resolve(configured));
-    if (!content) return content.error();
-    text = std::move(*content);
-    return {};
-  };
-  Status done = read(settings.etcd_authority, root.cluster_authority(), tls_settings.authorities_pem);
-  if (done)
-    done = read(settings.etcd_certificate, root.node_certificate(), tls_settings.certificate_chain_pem);
-  if (done) done = read(settings.etcd_key, root.node_key(), tls_settings.private_key_pem);
-  if (!done)
-    return Error{done.error().code, "the certificates for the cluster's store: " + done.error().text};
-  auto tls = rpc::ClientTls::create(tls_settings);
-  if (!tls) return Error{tls.error().code, "the certificates for the cluster's store: " + tls.error().text};
+  auto tls = store_tls(settings, root, files);
+  if (!tls) return tls.error();
   std::unique_ptr<Membership> opened(new Membership(settings, node, store, log, std::move(*tls), *endpoints));
   if (settings.is_managed()) {
     opened->managed_ = std::make_unique<cluster::ManagedStore>(managed, opened->etcd_, files, log,

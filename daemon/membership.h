@@ -52,8 +52,8 @@ class Membership : public cluster::Members {
   base::Status hand_over(int to) override;
   cluster::JobBoard& board() { return board_; }
   // See cluster::Coordinator.
-  base::Status as_master(
-      const std::function<base::Status(cluster::AgreedStore::Term, const cluster::AgreedStore::Limits&)>& work);
+  base::Status as_master(const std::function<base::Status(cluster::AgreedStore::Term,
+                                                          const cluster::AgreedStore::Limits&)>& work);
   base::Status agree(const exaconf::Config& base, const exaconf::Config& next,
                      const std::vector<cluster::JobNote>& ends);
   void when_held(std::int64_t revision, std::function<void(std::vector<int> behind)> done);

@@ -95,6 +95,47 @@ class ThreeNodes(unittest.TestCase):
         self.assertEqual(13, self.cluster.master().node_id)
         self.cluster.equal()
 
+    def test_the_next_master_answers_for_jobs_of_the_last_one(self):
+        done = self.master.rpc("/RPC2").job_start("user_create", {"params": user("u1")})
+        self.assertTrue(self.master.rpc("/RPC2").job_wait(done, 20))
+        committed = self.master.rpc("/RPC2").job_info(done)
+        failed = self.master.rpc("/RPC2").job_start("user_delete", {"params": {"username": "nobody-of-that-name"}})
+        self.assertTrue(self.master.rpc("/RPC2").job_wait(failed, 20))
+        refused = self.master.rpc("/RPC2").job_result(failed)
+        read = self.master.rpc("/RPC2").job_start("node_list")
+        self.assertTrue(self.master.rpc("/RPC2").job_wait(read, 20))
+        self.cluster.nodes[11].job("master_change", {"nids": [12]})
+        eventually(lambda: self.cluster.masters() == [12], 20, "node 12 being master")
+        second = self.cluster.nodes[12].rpc("/RPC2")
+        self.assertEqual(0, second.job_result(read)["result_code"])  # asked of node 11, which lives
+        self.cluster.nodes[11].kill()
+        self.assertEqual(committed["times"], second.job_info(done)["times"])
+        self.assertEqual(committed["result"], second.job_result(done))
+        self.assertEqual(refused, second.job_result(failed))
+        self.assertTrue(second.job_finished(failed))
+        self.assertTrue(second.job_wait(done, 5))
+        gone = second.job_result(read)
+        self.assertIn("node 11", gone["result_desc"])
+        self.assertNotEqual(0, gone["result_code"])
+        self.assertEqual("UnknownJobId", second.job_result("12.999999999")["result_name"])
+
+    def test_the_next_master_ends_a_job_that_died_with_the_last_one(self):
+        # Node 13 lives and takes nothing up: the job is in force or not when its master dies, and not told.
+        master = self.master.rpc("/RPC2")
+        self.cluster.nodes[13].process.send_signal(signal.SIGSTOP)
+        self.addCleanup(self.cluster.nodes[13].process.send_signal, signal.SIGCONT)
+        job = master.job_start("user_create", {"params": user("u1")})
+        self.master.kill()
+        eventually(lambda: self.cluster.running() and self.cluster.nodes[12].http("GET", "/is_master", login=None)[2] == b"true", 30, "node 12 being master")
+        second = self.cluster.nodes[12].rpc("/RPC2")
+        self.assertTrue(second.job_wait(job, 20))
+        result = second.job_result(job)
+        there = "[[u1]]" in self.cluster.nodes[12].exaconf()
+        self.assertEqual("OK" if there else "Interrupted", result["result_name"], result)
+        self.cluster.start_node(11)
+        self.assertEqual(result, self.cluster.nodes[12].rpc("/RPC2").job_result(job))
+        self.assertEqual(there, "[[u1]]" in self.cluster.nodes[12].exaconf())
+
     def test_a_node_that_was_away_catches_up(self):
         self.create("u1")
         self.cluster.nodes[13].kill()

@@ -82,7 +82,9 @@ using Accepted = Answer<base::Result<scheduler::JobId>>;
 
 class Life {
  public:
-  explicit Life(Disk& disk, scheduler::SchedulerOptions options = {}) : disk_(disk) {
+  // `more`: hooks of a cluster.
+  explicit Life(Disk& disk, scheduler::SchedulerOptions options = {}, scheduler::Scheduler::Hooks more = {})
+      : disk_(disk) {
     log_ = std::move(*base::Log::open({}));
     // Times of the fake disk's files are ticks since 1970; retention by age has its own test.
     options.retention.age = std::chrono::hours(24 * 366 * 100);
@@ -100,7 +102,7 @@ class Life {
       return;
     }
     store = std::move(*opened);
-    scheduler::Scheduler::Hooks hooks;
+    scheduler::Scheduler::Hooks hooks = std::move(more);
     hooks.on_stage = [this](const scheduler::JobRecord& record) {
       base::MutexLock lock(mutex_);
       stages_.emplace_back(record.id, record.stage);
