@@ -113,6 +113,7 @@ class Cluster:
         text = first.exaconf()
         text += "".join(section(i, self.nodes[i].address, i) for i in self.ids[1:])
         text = re.sub(r"Checksum = .*", "Checksum = COMMIT", text, count=1)
+        text = re.sub(r"XMLRPCPort = \d+", f"XMLRPCPort = {first.port}", text, count=1)  # where nodes look for each other
         first.write("etc/EXAConf", text)
         self.members = {}  # by the number of the address: 10, or that of its node
         for number in self.ids[:members] if members > 1 else [10]:
