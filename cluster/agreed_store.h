@@ -98,6 +98,9 @@ class AgreedStore {
   // Code::unknown_outcome: it is longer ago than the last thousand revisions, which are known.
   virtual base::Result<std::optional<std::int64_t>> was_published(const HeldRevision& what,
                                                                   const Limits& limits) = 0;
+  // Lets the store forget what nobody asks for any more. The master calls it now and then; it costs nothing
+  // when there is nothing to forget.
+  virtual base::Status tidy(const Limits&) { return {}; }
 };
 
 }  // namespace confd::cluster

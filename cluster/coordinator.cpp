@@ -112,6 +112,7 @@ void Coordinator::keep(std::stop_token stop) {
     elect(stop);
     catch_up();
     settle_waiters();
+    if (is_master()) (void)store_.tidy(within(interval / 2, stop)).ok();  // else at the next round
     MutexLock lock(mutex_);
     const auto until = std::min(next_renewal, Clock::now() + options_.turn / 4);
     while (!kicked_ && !stop.stop_requested() && Clock::now() < until) wake_.wait_until(mutex_, until);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "cluster/deflated_text.h"
 #include "cluster/etcd_job_board.h"
 #include "exaconf/document.h"
 
@@ -17,6 +18,9 @@ using base::Status;
 namespace {
 
 constexpr std::int64_t kHistory = 1000;
+// After so many publications of this master the store forgets what was before the last so many: etcd's own
+// compaction comes minutes later (docs/cluster.md, sizes). A follower that is further behind reads anew.
+constexpr std::size_t kCompactEvery = 100;
 
 EtcdClient::Call call_of(const AgreedStore::Limits& limits) {
   return {limits.deadline, limits.stop};
@@ -59,12 +63,14 @@ std::string EtcdAgreedStore::history_key(std::int64_t revision) const {
 Status EtcdAgreedStore::put(AgreedView& view, const KeyValue& value) const {
   const std::string name = value.key.substr(prefix_.size());
   if (name == "conf") {
-    const auto document = exaconf::Document::parse(value.value);
+    const auto text = inflated(value.value);
+    if (!text) return Error{text.error().code, value.key + ": " + text.error().text};
+    const auto document = exaconf::Document::parse(*text);
     const exaconf::Section* global = document ? document->root.section("Global") : nullptr;
     const auto revision = global ? base::parse_int(global->value_or("Revision", "")) : std::nullopt;
     if (!revision)
       return Error{Code::invalid_config, "the store's " + value.key + " is no EXAConf with a revision"};
-    view.head = AgreedRevision{*revision, global->value_or("Checksum", ""), value.value, value.mod_revision};
+    view.head = AgreedRevision{*revision, global->value_or("Checksum", ""), *text, value.mod_revision};
   } else if (name == "master") {
     view.master = static_cast<int>(number_and_rest(value.value).first);
   } else if (name == "successor") {
@@ -183,7 +189,7 @@ Result<std::int64_t> EtcdAgreedStore::publish(std::int64_t base, Term term, cons
       {EtcdCompare::Field::create_revision, EtcdCompare::Is::equal, number, 0, {}},
   };
   std::vector<EtcdOperation> then = {
-      {EtcdOperation::Kind::put, conf, {}, next.text, 0},
+      {EtcdOperation::Kind::put, conf, {}, deflated(next.text), 0},
       {EtcdOperation::Kind::put, number, {}, next.checksum, 0},
   };
   if (next.revision > kHistory)
@@ -196,7 +202,11 @@ Result<std::int64_t> EtcdAgreedStore::publish(std::int64_t base, Term term, cons
   };
   const auto done = etcd_.transact(conditions, then, otherwise, call_of(limits));
   if (!done) return done.error();
-  if (done->succeeded) return done->revision;
+  if (done->succeeded) {
+    base::MutexLock lock(mutex_);
+    published_.push_back(done->revision);
+    return done->revision;
+  }
   const auto& master = done->ranges.at(0);
   if (master.empty() || master[0].create_revision != term) return not_master();
   return Error{Code::conflict,
@@ -205,12 +215,26 @@ Result<std::int64_t> EtcdAgreedStore::publish(std::int64_t base, Term term, cons
                    : "revision " + std::to_string(next.revision) + " exists in the store already"};
 }
 
+Status EtcdAgreedStore::tidy(const Limits& limits) {
+  std::int64_t forget = 0;
+  {
+    base::MutexLock lock(mutex_);
+    if (published_.size() < 2 * kCompactEvery) return {};
+    forget = published_[published_.size() - kCompactEvery];
+  }
+  if (Status done = etcd_.compact(forget, call_of(limits)); !done) return done;
+  base::MutexLock lock(mutex_);
+  while (published_.front() < forget) published_.pop_front();
+  return {};
+}
+
 Result<std::int64_t> EtcdAgreedStore::fence(const AgreedRevision& head, Term term, const Limits& limits) {
   const std::vector<EtcdCompare> conditions = {
       {EtcdCompare::Field::mod_revision, EtcdCompare::Is::equal, key("conf"), head.position, {}},
       in_term(key("master"), term),
   };
-  const std::vector<EtcdOperation> then = {{EtcdOperation::Kind::put, key("conf"), {}, head.text, 0}};
+  const std::vector<EtcdOperation> then = {
+      {EtcdOperation::Kind::put, key("conf"), {}, deflated(head.text), 0}};
   const std::vector<EtcdOperation> otherwise = {{EtcdOperation::Kind::range, key("master"), {}, {}, 0}};
   const auto done = etcd_.transact(conditions, then, otherwise, call_of(limits));
   if (!done) return done.error();
@@ -229,10 +253,24 @@ Result<std::optional<std::int64_t>> EtcdAgreedStore::was_published(const HeldRev
     return found->front().value == what.checksum ? std::optional(found->front().mod_revision) : std::nullopt;
   const auto view = read(limits);
   if (!view) return view.error();
-  if (view->head && what.revision <= view->head->revision - kHistory)
+  // A store that was made anew from one node's EXAConf knows nothing of what was before that.
+  const auto oldest = etcd_.oldest(key("history/"), end_of("history/"), 1, call_of(limits));
+  if (!oldest) return oldest.error();
+  const bool is_before_all =
+      !oldest->values.empty() && history_key(what.revision) < oldest->values.front().key;
+  if (is_before_all || (view->head && what.revision <= view->head->revision - kHistory))
     return Error{Code::unknown_outcome,
                  "revision " + std::to_string(what.revision) + " is longer ago than the store remembers"};
   return std::optional<std::int64_t>();
+}
+
+Status EtcdAgreedStore::restore(const AgreedRevision& next, const Limits& limits) {
+  const std::vector<EtcdOperation> puts = {
+      {EtcdOperation::Kind::put, key("conf"), {}, deflated(next.text), 0},
+      {EtcdOperation::Kind::put, history_key(next.revision), {}, next.checksum, 0},
+  };
+  const auto done = etcd_.transact({}, puts, {}, call_of(limits));
+  return done ? Status() : Status(done.error());
 }
 
 }  // namespace confd::cluster

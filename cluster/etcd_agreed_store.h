@@ -1,6 +1,7 @@
 // EtcdAgreedStore: AgreedStore in etcd. Keys, below a prefix that names the cluster:
 //
-//   conf               EXAConf, the whole text; its mod_revision is the position
+//   conf               EXAConf, the whole text, deflated (cluster/deflated_text.h); its mod_revision is the
+//                      position
 //   history/<revision> checksum; revision in 12 digits; the last thousand
 //   master             "<node>", on the master's lease; its create_revision is the term
 //   successor          "<node>", on the lease of the master that gave way to it
@@ -9,8 +10,10 @@
 // Thread-safety: any thread.
 #pragma once
 
+#include <deque>
 #include <string>
 
+#include "base/mutex.h"
 #include "cluster/agreed_store.h"
 #include "cluster/etcd_client.h"
 
@@ -36,6 +39,9 @@ class EtcdAgreedStore : public AgreedStore {
   base::Result<std::int64_t> fence(const AgreedRevision& head, Term term, const Limits& limits) override;
   base::Result<std::optional<std::int64_t>> was_published(const HeldRevision& what,
                                                           const Limits& limits) override;
+  base::Status tidy(const Limits& limits) override;
+  // Puts it as the head, whatever stands there. REQUIRES: no confd uses this store
+  base::Status restore(const AgreedRevision& next, const Limits& limits);
 
  private:
   std::string key(std::string_view name) const { return prefix_ + std::string(name); }
@@ -46,6 +52,8 @@ class EtcdAgreedStore : public AgreedStore {
   EtcdClient& etcd_;
   const std::string prefix_;
   const std::chrono::milliseconds silence_;
+  base::Mutex mutex_;
+  std::deque<std::int64_t> published_ GUARDED_BY(mutex_);  // positions, since what was forgotten last
 };
 
 }  // namespace confd::cluster

@@ -102,10 +102,14 @@ std::optional<ProcessHandle> EtcdServer::find() const {
 }
 
 bool EtcdServer::runs() {
-  if (!process_) return false;
-  if (!process_->wait_until_gone(std::chrono::milliseconds(0), {})) return true;
+  return !ends_within(std::chrono::milliseconds(0));
+}
+
+bool EtcdServer::ends_within(std::chrono::milliseconds time) {
+  if (!process_) return true;
+  if (!process_->wait_until_gone(time, {})) return false;
   note_death();
-  return false;
+  return true;
 }
 
 std::optional<pid_t> EtcdServer::pid() const {
@@ -150,9 +154,7 @@ Status EtcdServer::keep_running(const std::optional<EtcdBirth>& birth) {
     stop();
   }
   if (Clock::now() < due_) return {};
-  for (const std::string& folder : {settings_.data, base::parent_directory(settings_.log)})
-    if (Status made = files_.make_directories(folder, 0700); !made) return made;
-  if (Status done = start(birth); !done) {
+  if (Status done = start(etcd_arguments(settings_, birth)); !done) {
     due_ = Clock::now() + kLongestPause / 6;
     if (std::exchange(start_problem_, done.error().text) != done.error().text)
       log_.err("the store's member on this node: " + done.error().text);
@@ -162,9 +164,17 @@ Status EtcdServer::keep_running(const std::optional<EtcdBirth>& birth) {
   return {};
 }
 
-Status EtcdServer::start(const std::optional<EtcdBirth>& birth) {
+Status EtcdServer::start_alone() {
+  std::vector<std::string> arguments = etcd_arguments(settings_, {});
+  arguments.emplace_back("--force-new-cluster=true");
+  return start(std::move(arguments));
+}
+
+Status EtcdServer::start(std::vector<std::string> arguments) {
+  for (const std::string& folder : {settings_.data, base::parent_directory(settings_.log)})
+    if (Status made = files_.make_directories(folder, 0700); !made) return made;
   base::Program program;
-  program.arguments = etcd_arguments(settings_, birth);
+  program.arguments = std::move(arguments);
   program.arguments.insert(program.arguments.begin(), settings_.executable);
   program.environment = base::plain_environment();
   program.environment.emplace_back("GOGC=20");

@@ -50,6 +50,7 @@ class EtcdServer {
   const EtcdServerSettings& settings() const { return settings_; }
   bool has_data() const;
   bool runs();
+  bool ends_within(std::chrono::milliseconds time);
   // The pid while it runs.
   std::optional<pid_t> pid() const;
 
@@ -58,6 +59,8 @@ class EtcdServer {
   // Starts it when it does not run and is due (it waits longer after each early death); restarts one that
   // runs with other settings. `birth`: for an empty folder. Error: why it can't be started.
   base::Status keep_running(const std::optional<EtcdBirth>& birth);
+  // Starts it as the only member of the store, whatever members its data names. REQUIRES: has_data(), !runs()
+  base::Status start_alone();
   // How often it died soon after its start, without a longer life between.
   int early_deaths() const { return early_deaths_; }
   // REQUIRES: !runs(). The data becomes <data>.removed.
@@ -70,7 +73,7 @@ class EtcdServer {
   using Clock = std::chrono::steady_clock;
   std::optional<base::ProcessHandle> find() const;
   bool has_other_settings() const;
-  base::Status start(const std::optional<EtcdBirth>& birth);
+  base::Status start(std::vector<std::string> arguments);
   base::Status record();
   void note_death();
 

@@ -14,6 +14,7 @@
 #include "daemon/join.h"
 #include "daemon/options.h"
 #include "daemon/settings.h"
+#include "daemon/store_recovery.h"
 
 namespace {
 
@@ -100,6 +101,14 @@ int main(int argc, char** argv) {
       return 0;
     case Options::Action::make_token:
       if (const Status done = confd::daemon::make_token(*options, files, std::cout, std::cerr); !done)
+        return failed(done.error());
+      return 0;
+    case Options::Action::recover_store:
+      if (const Status done = confd::daemon::recover_store(*options, files, std::cout); !done)
+        return failed(done.error());
+      return 0;
+    case Options::Action::forget_store:
+      if (const Status done = confd::daemon::forget_store(*options, files, std::cout); !done)
         return failed(done.error());
       return 0;
     case Options::Action::renew_certificate:

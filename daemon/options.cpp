@@ -118,6 +118,14 @@ constexpr Option kOptions[] = {
      &act<Options::Action::check>},
     {"--renew-certificate", "", "make a new self-signed certificate for the listener, then exit",
      &act<Options::Action::renew_certificate>},
+    {"--recover-store", "",
+     "with store: managed, when more than half of its members are lost for good: make this node's member the "
+     "only one, then exit; docs/cluster.md says how",
+     &act<Options::Action::recover_store>},
+    {"--forget-store", "",
+     "with store: managed: set this node's data of the store aside, so that its member is added anew, then "
+     "exit",
+     &act<Options::Action::forget_store>},
     {"--settings-sample", "", "print a commented etc/confd.yaml with all defaults, then exit",
      &act<Options::Action::settings_sample>},
     {"--version", "", "print the version, then exit", &act<Options::Action::version>},

@@ -17,6 +17,8 @@ struct Options {
     make_token,
     check,
     renew_certificate,
+    recover_store,
+    forget_store,
     version,
     help,
     settings_sample
