@@ -58,10 +58,13 @@ void Publisher::run() {
     bool stopping = false;
     {
       MutexLock lock(mutex_);
-      while (waiting_.empty() && adoptions_.empty() && !stopping_ &&
+      const auto gathers = [this]() REQUIRES_LOCK(mutex_) {
+        return not_held_ > 0 && !stopping_ && std::chrono::steady_clock::now() < gather_until_;
+      };
+      while ((waiting_.empty() || gathers()) && adoptions_.empty() && !stopping_ &&
              std::chrono::steady_clock::now() < next_look)
-        wake_.wait_until(mutex_, next_look);
-      batch.swap(waiting_);
+        wake_.wait_until(mutex_, waiting_.empty() ? next_look : std::min(next_look, gather_until_));
+      if (!gathers()) batch.swap(waiting_);
       adoptions.swap(adoptions_);
       stopping = stopping_;
     }
@@ -156,7 +159,17 @@ void Publisher::publish_batch(std::vector<PublishRequest> batch) {
     if (hooks_.on_revision) hooks_.on_revision(head);
     auto held = std::make_shared<std::vector<Prepared>>(std::move(prepared));
     auto requests = std::make_shared<std::vector<PublishRequest>>(std::move(batch));
-    hooks_.when_held(head->revision(), [held, requests](std::vector<int> behind) {
+    {
+      MutexLock lock(mutex_);
+      ++not_held_;
+      gather_until_ = std::chrono::steady_clock::now() + hooks_.gather;
+    }
+    hooks_.when_held(head->revision(), [this, held, requests](std::vector<int> behind) {
+      {
+        MutexLock lock(mutex_);
+        --not_held_;
+      }
+      wake_.notify_one();
       for (Prepared& one : *held) {
         one.publication.behind = behind;
         one.request->done(std::move(one.publication));

@@ -59,6 +59,9 @@ class Publisher {
     std::function<base::Status(const exaconf::Config& base, const exaconf::Config& next)> agree;
     std::function<void(std::int64_t revision, std::function<void(std::vector<int> behind)> done)> when_held;
     std::function<void(const base::Error&)> on_problem;  // for the log
+    // So long the next batch gathers while the last one is not held: larger ones cost less. when_held must have
+    // called back before the publisher goes.
+    std::chrono::milliseconds gather{50};
   };
   Publisher(exaconf::Store& store, std::int64_t first_free, Hooks hooks);
   ~Publisher();  // publishes what waits, then ends
@@ -85,6 +88,8 @@ class Publisher {
     std::function<void(base::Status)> done;
   };
   std::vector<Adoption> adoptions_ GUARDED_BY(mutex_);
+  int not_held_ GUARDED_BY(mutex_) = 0;  // batches
+  std::chrono::steady_clock::time_point gather_until_ GUARDED_BY(mutex_);
   bool stopping_ GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

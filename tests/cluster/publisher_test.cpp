@@ -131,6 +131,61 @@ TEST_CASE_METHOD(Fixture, "Those that wait together are written once, in order, 
   CHECK(files.calls() - calls < 2 * 25);  // two writes with their history, not four
 }
 
+TEST_CASE_METHOD(Fixture, "Those that come while other nodes take up the last batch share the next") {
+  std::vector<std::function<void(std::vector<int>)>> batches;  // not held by the other nodes yet
+  Publisher::Hooks hooks;
+  hooks.sync_records = [] { return Status(); };
+  hooks.agree = [](const exaconf::Config&, const exaconf::Config&) { return Status(); };
+  hooks.when_held = [&](std::int64_t, std::function<void(std::vector<int>)> done) {
+    base::MutexLock lock(mutex);
+    batches.push_back(std::move(done));
+  };
+  hooks.gather = std::chrono::hours(1);
+  const auto count = [&] {
+    base::MutexLock lock(mutex);
+    return batches.size();
+  };
+  const auto held = [&](std::size_t number) {
+    REQUIRE(test::eventually([&] { return count() > number; }));
+    std::function<void(std::vector<int>)> done;
+    {
+      base::MutexLock lock(mutex);
+      done = batches[number];
+    }
+    done({});
+  };
+  publisher = std::make_unique<Publisher>(*store, 4, std::move(hooks));
+  const Done first = publish(login("alice", false), "first");
+  REQUIRE(test::eventually([&] { return count() == 1; }));
+  const Done a = publish(login("bob", true), "a");
+  // The publisher is not idle: it takes up what others agreed on.
+  Answer<Status> adopted;
+  publisher->adopt(store->current(), adopted.callback());
+  CHECK(adopted.get().ok());
+  const Done b = publish(login("carol", false), "b");
+  CHECK(count() == 1);
+  held(0);
+  CHECK(first.get().ok());
+  held(1);
+  CHECK(a.get()->written_revision == 6);
+  CHECK(b.get()->written_revision == 6);
+  CHECK(count() == 2);
+}
+
+TEST_CASE_METHOD(Fixture, "A batch does not wait for nodes that do not take the last one up") {
+  std::atomic<int> batches{0};
+  Publisher::Hooks hooks;
+  hooks.sync_records = [] { return Status(); };
+  hooks.agree = [](const exaconf::Config&, const exaconf::Config&) { return Status(); };
+  hooks.when_held = [&](std::int64_t, const std::function<void(std::vector<int>)>&) { ++batches; };
+  hooks.gather = std::chrono::milliseconds(5);
+  publisher = std::make_unique<Publisher>(*store, 4, std::move(hooks));
+  for (int number : {1, 2, 3}) {
+    publish(login("alice", number % 2 == 0), "job");
+    CHECK(test::eventually([&] { return batches == number; }));
+  }
+}
+
 TEST_CASE_METHOD(Fixture, "One that no longer applies fails alone, and uses up no number") {
   hold_sync = true;
   open();
