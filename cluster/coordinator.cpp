@@ -167,6 +167,8 @@ void Coordinator::report(std::stop_token stop) {
     if (lease_ == 0 || reported_ == held || !has_view_) return;
     // It counts as alive from its first report on: not before it holds what the others hold.
     if (reported_.revision == 0 && view_.head && !is_head(*config, *view_.head)) return;
+    // What the master holds, nobody waits for; that it lives is told. As soon as it is none it tells.
+    if (is_master_ && reported_.revision != 0) return;
     lease = lease_;
   }
   const Status done = store_.report(lease, options_.node, held, within(options_.lease / 3, std::move(stop)));
