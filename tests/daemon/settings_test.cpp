@@ -63,6 +63,21 @@ TEST_CASE("what is wrong is named with its key") {
   CHECK(problem("log: [\n").find("confd.yaml: ") == 0);
 }
 
+TEST_CASE("the managed store's settings are checked against each other") {
+  const auto managed = [](const std::string& more) { return problem("cluster:\n  store: managed\n" + more); };
+  CHECK(managed("") == "accepted");
+  CHECK(managed("  lease_seconds: 2\n  members: 5\n") == "accepted");
+  // An election of the store lasts longer than the master's lease.
+  CHECK(managed("  lease_seconds: 1\n").find("`cluster: lease_seconds` of 1000 ms") != std::string::npos);
+  CHECK(managed("  election_ms: 2000\n").find("election_ms") != std::string::npos);
+  CHECK(managed("  heartbeat_ms: 300\n").find("5 times `cluster: heartbeat_ms`") != std::string::npos);
+  CHECK(managed("  members: 4\n").find("odd number") != std::string::npos);
+  CHECK(managed("  peer_port: 2379\n").find("two ports") != std::string::npos);
+  CHECK(managed("  etcd: etcd\n").find("whole path") != std::string::npos);
+  // They say nothing about a store of others.
+  CHECK(problem("cluster:\n  store: etcd\n  lease_seconds: 1\n") == "accepted");
+}
+
 TEST_CASE("the sample shows the defaults, and is valid when uncommented") {
   const std::string sample = confd::daemon::settings_sample();
   CHECK(parse_settings(sample, "sample"));
@@ -71,4 +86,15 @@ TEST_CASE("the sample shows the defaults, and is valid when uncommented") {
   const auto settings = parse_settings(all, "sample");
   REQUIRE(settings);
   CHECK(settings->scheduler.queued_jobs == Settings().scheduler.queued_jobs);
+}
+
+TEST_CASE("what was changed in a section can be given to another node") {
+  CHECK(confd::daemon::changed_settings(Settings(), "cluster").empty());
+  const auto settings = parse_settings(
+      "cluster:\n  store: etcd\n  endpoints: 'a''b:1, c: 2'\n  lease_seconds: 5\nlog:\n  level: debug\n",
+      "x");
+  REQUIRE(settings);
+  const std::string text = confd::daemon::changed_settings(*settings, "cluster");
+  CHECK(text == "cluster:\n  store: 'etcd'\n  endpoints: 'a''b:1, c: 2'\n  lease_seconds: 5\n");
+  CHECK(parse_settings(text, "x")->etcd_endpoints == settings->etcd_endpoints);
 }
