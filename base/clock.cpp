@@ -3,6 +3,8 @@
 #include <ctime>
 #include <limits>
 
+#include "base/utc_text.h"
+
 namespace confd::base {
 namespace {
 
@@ -19,7 +21,7 @@ Clock& system_clock() {
   return clock;
 }
 
-void append_utc(std::string& out, WallTime time) {
+std::string_view utc_text(WallTime time) {
   const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();
   std::time_t seconds = micros / 1'000'000;
   long fraction = micros % 1'000'000;
@@ -29,24 +31,26 @@ void append_utc(std::string& out, WallTime time) {
   }
   // gmtime_r costs a microsecond; the second rarely changes between two calls of a thread.
   thread_local std::time_t last = std::numeric_limits<std::time_t>::min();
-  thread_local std::string text;
+  thread_local char text[48];
+  thread_local std::size_t size = 0;
   if (seconds != last) {
     std::tm tm{};
     gmtime_r(&seconds, &tm);
-    char prefix[40];
-    text.assign(prefix, std::strftime(prefix, sizeof prefix, "%Y-%m-%dT%H:%M:%S.", &tm));
-    text += "000000Z";
+    size = std::strftime(text, 40, "%Y-%m-%dT%H:%M:%S.", &tm) + 7;
+    text[size - 1] = 'Z';
     last = seconds;
   }
-  char* const digits = text.data() + text.size() - 7;
+  char* const digits = text + size - 7;
   for (int i = 5; i >= 0; --i, fraction /= 10) digits[i] = static_cast<char>('0' + fraction % 10);
-  out += text;
+  return {text, size};
+}
+
+void append_utc(std::string& out, WallTime time) {
+  out += utc_text(time);
 }
 
 std::string format_utc(WallTime time) {
-  std::string text;
-  append_utc(text, time);
-  return text;
+  return std::string(utc_text(time));
 }
 
 std::string format_ctime(WallTime time) {

@@ -1,14 +1,11 @@
 #include "base/json.h"
 
-#include <array>
 #include <boost/json/basic_parser_impl.hpp>
 #include <charconv>
 #include <cmath>
-#include <cstring>
 
-#include "base/python_literal.h"
+#include "base/json_text.h"
 #include "base/struct_builder.h"
-#include "base/utf8.h"
 
 namespace confd::base {
 namespace {
@@ -130,139 +127,6 @@ class Builder {
   Value root_;
 };
 
-// Bytes that stand in a JSON text as they are.
-constexpr std::array<bool, 256> kPlain = [] {
-  std::array<bool, 256> table{};
-  for (unsigned byte = 0x20; byte < 0x80; ++byte) table[byte] = byte != '"' && byte != '\\';
-  return table;
-}();
-
-// Eight bytes at a time: has any of them a high bit, a control character, a quote or a backslash?
-bool eight_plain(const char* bytes) {
-  constexpr std::uint64_t kOnes = 0x0101010101010101u;
-  constexpr std::uint64_t kHigh = 0x8080808080808080u;
-  std::uint64_t word = 0;
-  std::memcpy(&word, bytes, sizeof word);
-  const std::uint64_t quote = word ^ (kOnes * '"');
-  const std::uint64_t backslash = word ^ (kOnes * '\\');
-  const std::uint64_t odd =
-      word | (word - kOnes * 0x20) | ((quote - kOnes) & ~quote) | ((backslash - kOnes) & ~backslash);
-  return (odd & kHigh) == 0;
-}
-
-std::size_t plain_end(std::string_view text, std::size_t at) {
-  while (at + 8 <= text.size() && eight_plain(text.data() + at)) at += 8;
-  while (at < text.size() && kPlain[static_cast<unsigned char>(text[at])]) ++at;
-  return at;
-}
-
-void append_string(std::string& out, std::string_view text) {
-  std::size_t at = plain_end(text, 0);
-  if (at == text.size()) {  // nearly always; each job of a client is rendered for the record of jobs
-    out += '"';
-    out += text;
-    out += '"';
-    return;
-  }
-  out += '"';
-  std::size_t plain_from = 0;
-  for (; (at = plain_end(text, at)) < text.size();) {
-    const auto byte = static_cast<unsigned char>(text[at]);
-    if (byte >= 0x80) {
-      const Utf8Character character = utf8_at(text, at);
-      if (character.valid) {
-        at += character.size;
-        continue;
-      }
-    }
-    out.append(text, plain_from, at - plain_from);
-    switch (byte) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\b':
-        out += "\\b";
-        break;
-      case '\f':
-        out += "\\f";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      default:
-        if (byte < 0x20) {
-          constexpr char kHex[] = "0123456789abcdef";
-          out += "\\u00";
-          out += kHex[byte >> 4];
-          out += kHex[byte & 15];
-        } else {
-          out += kReplacementCharacter;
-        }
-    }
-    plain_from = ++at;
-  }
-  out.append(text, plain_from, text.size() - plain_from);
-  out += '"';
-}
-
-void append_scalar(std::string& out, const Value& value) {
-  switch (value.type()) {
-    case Value::Type::boolean:
-      out += value.as_bool() ? "true" : "false";
-      break;
-    case Value::Type::integer: {
-      char digits[24];
-      out.append(digits, std::to_chars(digits, digits + sizeof digits, value.as_int()).ptr);
-      break;
-    }
-    case Value::Type::real:  // JSON knows no infinity and no NaN
-      out += std::isfinite(value.as_real()) ? python_repr(value.as_real()) : "null";
-      break;
-    case Value::Type::string:
-      append_string(out, value.as_string());
-      break;
-    default:
-      out += "null";
-  }
-}
-
-void append_compact(std::string& out, const Value& value);
-
-void append_compact(std::string& out, const Struct& value) {
-  char separator = '{';
-  for (const auto& [name, member] : value) {
-    out += std::exchange(separator, ',');
-    append_string(out, name);
-    out += ':';
-    append_compact(out, member);
-  }
-  out += separator == '{' ? "{}" : "}";
-}
-
-void append_compact(std::string& out, const Value& value) {
-  if (value.is_array()) {
-    char separator = '[';
-    for (const Value& item : value.as_array()) {
-      out += std::exchange(separator, ',');
-      append_compact(out, item);
-    }
-    out += separator == '[' ? "[]" : "]";
-  } else if (value.is_struct()) {
-    append_compact(out, value.as_struct());
-  } else {
-    append_scalar(out, value);
-  }
-}
-
 void append_indented(std::string& out, const Value& value, std::size_t indent) {
   const auto new_line = [&](std::size_t width) {
     out += '\n';
@@ -282,14 +146,14 @@ void append_indented(std::string& out, const Value& value, std::size_t indent) {
     for (const auto& [name, member] : value.as_struct()) {
       out += std::exchange(separator, ',');
       new_line(indent + 2);
-      append_string(out, name);
+      append_json(out, std::string_view(name));
       out += ": ";
       append_indented(out, member, indent + 2);
     }
     new_line(indent);
     out += '}';
   } else {
-    append_compact(out, value);
+    append_json(out, value);
   }
 }
 
@@ -312,21 +176,20 @@ Result<Value> parse_json(std::string_view text, const JsonLimits& limits) {
 
 std::string render_json(const Value& value) {
   std::string out;
-  out.reserve(256);
-  append_compact(out, value);
+  JsonText(out, 256).value(value);
   return out;
 }
 
 void append_json(std::string& out, const Value& value) {
-  append_compact(out, value);
+  JsonText(out).value(value);
 }
 
 void append_json(std::string& out, const Struct& value) {
-  append_compact(out, value);
+  JsonText(out).structure(value);
 }
 
 void append_json(std::string& out, std::string_view text) {
-  append_string(out, text);
+  JsonText(out).text(text);
 }
 
 std::string render_json_indented(const Value& value) {

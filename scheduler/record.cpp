@@ -1,11 +1,11 @@
 #include "scheduler/record.h"
 
 #include <algorithm>
-#include <charconv>
 #include <ctime>
 
-#include "base/json.h"
+#include "base/json_text.h"
 #include "base/text.h"
+#include "base/utc_text.h"
 
 namespace confd::scheduler {
 
@@ -108,35 +108,35 @@ class ValueSink {
 
 class JsonSink {
  public:
-  explicit JsonSink(std::string& out) : out_(out) { out_ += '{'; }
+  // Most records are shorter.
+  explicit JsonSink(std::string& out) : json_(out, 1400) { json_.raw('{'); }
   void member(std::string_view name, std::string_view text) {
     key(name);
-    base::append_json(out_, text);
+    json_.text(text);
   }
   void member(std::string_view name, const std::string& text) { member(name, std::string_view(text)); }
   void member(std::string_view name, bool flag) {
     key(name);
-    out_ += flag ? "true" : "false";
+    json_.raw(flag ? std::string_view("true") : std::string_view("false"));
   }
   void member(std::string_view name, int number) { member(name, static_cast<std::int64_t>(number)); }
   void member(std::string_view name, std::int64_t number) {
     key(name);
-    char digits[24];
-    out_.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
+    json_.integer(number);
   }
   void member(std::string_view name, const Value& value) {
     key(name);
-    base::append_json(out_, value);
+    json_.value(value);
   }
   void member(std::string_view name, const Struct& value) {
     key(name);
-    base::append_json(out_, value);
+    json_.structure(value);
   }
   void time(std::string_view name, WallTime time) {
     key(name);
-    out_ += '"';
-    base::append_utc(out_, time);
-    out_ += '"';
+    json_.raw('"');
+    json_.raw(base::utc_text(time));
+    json_.raw('"');
   }
   template <class Fill>
   void structure(std::string_view name, Fill fill) {
@@ -162,39 +162,32 @@ class JsonSink {
     open('[');
     for (const std::string& item : items) {
       separate();
-      base::append_json(out_, std::string_view(item));
+      json_.text(item);
     }
     close(']');
   }
-  void finish() { out_ += '}'; }
+  void finish() { json_.raw('}'); }
 
  private:
   void separate() {
-    if (!first_) out_ += ',';
+    if (!first_) json_.raw(',');
     first_ = false;
   }
   // Names of items are ours: short, and nothing in them needs an escape.
-  void key(std::string_view name) {
-    char text[40];
-    char* at = text;
-    if (!first_) *at++ = ',';
+  [[gnu::always_inline]] void key(std::string_view name) {
+    json_.key(name, first_);
     first_ = false;
-    *at++ = '"';
-    at = std::copy_n(name.data(), std::min(name.size(), sizeof text - 4), at);
-    *at++ = '"';
-    *at++ = ':';
-    out_.append(text, at);
   }
   void open(char bracket) {
-    out_ += bracket;
+    json_.raw(bracket);
     first_ = true;
   }
   void close(char bracket) {
-    out_ += bracket;
+    json_.raw(bracket);
     first_ = false;
   }
 
-  std::string& out_;
+  base::JsonText json_;
   bool first_ = true;
 };
 
@@ -320,7 +313,6 @@ Value to_value(const JobRecord& record) {
 }
 
 void append_record_json(std::string& out, const JobRecord& record) {
-  out.reserve(out.size() + 1500);
   JsonSink sink(out);
   describe(record, sink);
   sink.finish();
