@@ -138,7 +138,10 @@ App::~App() {
 
 void App::Parts::log_stage(const scheduler::JobRecord& r) {
   const bool failed = r.ended && r.code != Code::ok;
-  const base::LogLevel level = !failed                                                ? base::LogLevel::info
+  // A read job is one line, at its end. When it reached which stage is in its record; as lines of their own
+  // these cost more than the login, and nobody reads them unless they look for a fault.
+  const bool is_read = r.kind == jobs::JobKind::read;
+  const base::LogLevel level = !failed ? (is_read && !r.ended ? base::LogLevel::debug : base::LogLevel::info)
                                : r.code == Code::internal || r.code == Code::io_error ? base::LogLevel::err
                                                                                       : base::LogLevel::warn;
   if (log->enabled(level)) {
@@ -149,7 +152,13 @@ void App::Parts::log_stage(const scheduler::JobRecord& r) {
         .append(r.job)
         .append(" ")
         .append(scheduler::stage_name(r.stage));
-    if (r.stage == scheduler::Stage::submitted) line.append(" by ").append(r.user);
+    if (r.stage == scheduler::Stage::submitted || (is_read && r.ended)) line.append(" by ").append(r.user);
+    if (is_read && r.ended) {
+      const auto took = r.time(r.stage) - r.time(scheduler::Stage::submitted);
+      line.append(" after ")
+          .append(std::to_string(std::chrono::duration_cast<std::chrono::microseconds>(took).count()))
+          .append(" us");
+    }
     if (failed)
       line.append(": ").append(base::code_name(r.code)).append(": ").append(r.text);
     else if (r.published && r.ended)

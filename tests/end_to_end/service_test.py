@@ -353,6 +353,27 @@ class Signals(unittest.TestCase):
             text = eventually(lambda: node.log() if "nobody-there" in node.log() else None, what="the warning in the log")
             self.assertNotIn("db_list submitted", text)
 
+    def test_a_read_job_is_one_line_and_its_stages_are_lines_at_debug(self):
+        def lines(node, job):
+            found = lambda: [line for line in node.log().splitlines() if f" job {job['result_jobid']} " in line]
+            return eventually(lambda: found() if any(" finished" in line for line in found()) else None, what="the lines of the job")
+        with Node() as node:
+            one = lines(node, node.job("db_list"))
+            self.assertEqual(len(one), 1, one)
+            self.assertRegex(one[0], r"^\S+Z INFO   job 11\.\d+ db_list finished by admin after \d+ us$")
+            refused = lines(node, node.job("user_info", {"username": "nobody-there"}))
+            self.assertEqual(len(refused), 1, refused)
+            self.assertRegex(refused[0], r" WARN   job 11\.\d+ user_info finished by admin after \d+ us: \w+: .*nobody-there")
+            changed = node.job("user_modify", {"username": "admin", "login_enabled": True})
+            self.assertEqual(changed["result_code"], 0, changed)
+            stages = [re.search(r"user_modify (\w+)", line).group(1) for line in lines(node, changed)]
+            self.assertEqual(stages[:4], ["submitted", "scheduled", "executed", "finished"])
+            node.write("etc/confd.yaml", "log:\n  level: debug\n")
+            node.process.send_signal(signal.SIGHUP)
+            def all_stages():
+                return [re.search(r"db_list (\w+)", line).group(1) for line in lines(node, node.job("db_list"))]
+            eventually(lambda: all_stages() == ["submitted", "scheduled", "executed", "finished"], what="a line for each stage")
+
     def test_sighup_with_something_broken_keeps_what_was(self):
         with Node() as node:
             before = ssl.get_server_certificate((node.address, node.port))
