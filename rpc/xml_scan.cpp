@@ -86,7 +86,10 @@ class Scan {
     const std::size_t start = at_;
     const std::size_t found = xml_.find(end, at_);
     if (found == std::string_view::npos) return refuse(start, std::string(what) + " without end");
-    while (at_ < found && !problem_) checked_character();
+    while (at_ < found && !problem_) {
+      at_ = std::min(skip(kPlainText), found);
+      if (at_ < found) checked_character();
+    }
     at_ = found + end.size();
   }
 

@@ -10,6 +10,7 @@
 
 #include "base/struct_builder.h"
 #include "base/text.h"
+#include "rpc/plain_call.h"
 #include "rpc/xml_scan.h"
 
 namespace confd::rpc {
@@ -246,6 +247,7 @@ Error refusal(const std::string& text, std::ptrdiff_t offset) {
 }  // namespace
 
 Result<MethodCall> parse_call(std::string_view xml, const XmlRpcLimits& limits) {
+  if (auto plain = read_plain_call(xml, limits)) return std::move(*plain);
   // An array or struct takes three elements per level; the call around them a handful.
   if (const auto problem = scan_xml(xml, {.depth = 3 * limits.depth + 8, .elements = 5 * limits.values + 64}))
     return refusal(problem->text, static_cast<std::ptrdiff_t>(problem->offset));

@@ -1,8 +1,10 @@
-// Any bytes into the XML-RPC parser. What it takes must be rendered and taken again as the same values.
+// Any bytes into the XML-RPC parser. What it takes must be rendered and taken again as the same values; what
+// the reader of plain calls takes must be what the whole way makes of it.
 #include <cstdint>
 #include <cstdlib>
 
 #include "base/text.h"
+#include "rpc/plain_call.h"
 #include "rpc/xmlrpc.h"
 
 using namespace confd;
@@ -25,6 +27,12 @@ bool holds(const base::Value& value, std::string_view character) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
+  if (const auto plain = rpc::read_plain_call(text, {})) {
+    const auto whole = rpc::parse_call(std::string(text) + "<!-- -->");  // a comment: not plain
+    if (!whole || whole->method != plain->method ||
+        !(base::Value(whole->params) == base::Value(plain->params)))
+      std::abort();
+  }
   const auto call = rpc::parse_call(text);
   if (!call) {
     if (call.error().text.empty() || call.error().code != base::Code::bad_parameter) std::abort();
