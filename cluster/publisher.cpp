@@ -50,25 +50,60 @@ void Publisher::take_up(exaconf::ConfigPtr agreed, const std::function<void(Stat
   if (status && agreed->text() != before->text() && hooks_.on_revision) hooks_.on_revision(agreed);
 }
 
+void Publisher::take_edit(HeldRevision base, exaconf::ConfigPtr edited,
+                          std::function<void(Result<exaconf::ConfigPtr>)> done) {
+  {
+    MutexLock lock(mutex_);
+    far_edits_.push_back({std::move(base), std::move(edited), std::move(done)});
+  }
+  wake_.notify_one();
+}
+
+Result<exaconf::ConfigPtr> Publisher::publish_edit(const FarEdit& edit) {
+  const exaconf::ConfigPtr base = store_.current();
+  if (HeldRevision{base->revision(), base->checksum()} != edit.base)
+    return Error{base::Code::conflict,
+                 "it was made on revision " + std::to_string(edit.base.revision) + ", and revision " +
+                     std::to_string(base->revision()) +
+                     " is in force meanwhile; make it again on the file that is there now"};
+  auto sealed = exaconf::seal(edit.edited->document(), std::max(next_revision_, base->revision() + 1));
+  if (!sealed) return sealed.error();
+  next_revision_ = (*sealed)->revision() + 1;
+  if (hooks_.agree) {
+    if (const Status agreed = hooks_.agree(*base, **sealed); !agreed) return agreed.error();
+    if (const Status written = store_.adopt(*sealed); !written && hooks_.on_problem)
+      hooks_.on_problem({written.error().code,
+                         "revision " + std::to_string((*sealed)->revision()) +
+                             " is in force, but this node could not write it: " + written.error().text});
+  } else if (const Status written = store_.commit(*sealed); !written) {
+    return written.error();
+  }
+  if (hooks_.on_revision) hooks_.on_revision(*sealed);
+  return *sealed;
+}
+
 void Publisher::run() {
   auto next_look = std::chrono::steady_clock::now() + hooks_.look_every;
   for (;;) {
     std::vector<PublishRequest> batch;
     std::vector<Adoption> adoptions;
+    std::vector<FarEdit> far_edits;
     bool stopping = false;
     {
       MutexLock lock(mutex_);
       const auto gathers = [this]() REQUIRES_LOCK(mutex_) {
         return not_held_ > 0 && !stopping_ && std::chrono::steady_clock::now() < gather_until_;
       };
-      while ((waiting_.empty() || gathers()) && adoptions_.empty() && !stopping_ &&
+      while ((waiting_.empty() || gathers()) && adoptions_.empty() && far_edits_.empty() && !stopping_ &&
              std::chrono::steady_clock::now() < next_look)
         wake_.wait_until(mutex_, waiting_.empty() ? next_look : std::min(next_look, gather_until_));
       if (!gathers()) batch.swap(waiting_);
       adoptions.swap(adoptions_);
+      far_edits.swap(far_edits_);
       stopping = stopping_;
     }
     for (Adoption& one : adoptions) take_up(std::move(one.config), one.done);
+    for (const FarEdit& edit : far_edits) edit.done(publish_edit(edit));
     if (!batch.empty()) publish_batch(std::move(batch));
     if (std::chrono::steady_clock::now() >= next_look) {
       look();
@@ -83,7 +118,13 @@ void Publisher::run() {
 
 void Publisher::look() {
   const auto before = store_.current();
-  const auto edit = store_.poll(next_revision_, hooks_.agree);
+  exaconf::Store::Agree agree = hooks_.propose;
+  if (!agree && hooks_.agree)
+    agree = [this](const exaconf::Config& base, exaconf::ConfigPtr next) -> Result<exaconf::ConfigPtr> {
+      if (const Status agreed = hooks_.agree(base, *next); !agreed) return agreed.error();
+      return next;
+    };
+  const auto edit = store_.poll(next_revision_, agree);
   if (edit && hooks_.on_edit) hooks_.on_edit(*edit);
   if (const auto now = store_.current(); now != before && hooks_.on_revision) hooks_.on_revision(now);
 }

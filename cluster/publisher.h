@@ -23,6 +23,7 @@
 
 #include "base/mutex.h"
 #include "base/result.h"
+#include "cluster/agreed_store.h"
 #include "exaconf/store.h"
 #include "exaconf/transaction.h"
 
@@ -58,9 +59,11 @@ class Publisher {
     // the nodes that can be reached hold it, with those that do not (yet).
     std::function<base::Status(const exaconf::Config& base, const exaconf::Config& next)> agree;
     std::function<void(std::int64_t revision, std::function<void(std::vector<int> behind)> done)> when_held;
+    // A node that is not master asks the master to take an edit by hand; without it `agree` is asked.
+    exaconf::Store::Agree propose;
     std::function<void(const base::Error&)> on_problem;  // for the log
-    // So long the next batch gathers while the last one is not held: larger ones cost less. when_held must have
-    // called back before the publisher goes.
+    // So long the next batch gathers while the last one is not held: larger ones cost less. when_held must
+    // have called back before the publisher goes.
     std::chrono::milliseconds gather{50};
   };
   Publisher(exaconf::Store& store, std::int64_t first_free, Hooks hooks);
@@ -69,12 +72,22 @@ class Publisher {
   void publish(PublishRequest request) EXCLUDES(mutex_);
   // Takes up what was agreed on elsewhere, whatever this node holds; `done` when it is durable.
   void adopt(exaconf::ConfigPtr agreed, std::function<void(base::Status)> done) EXCLUDES(mutex_);
+  // Takes an edit that was made by hand on another node on the revision `base`: it becomes the next revision
+  // here, `done` gets it. Code::conflict: another revision is in force meanwhile.
+  void take_edit(HeldRevision base, exaconf::ConfigPtr edited,
+                 std::function<void(base::Result<exaconf::ConfigPtr>)> done) EXCLUDES(mutex_);
   exaconf::ConfigPtr current() const { return store_.current(); }
 
  private:
   void run();
   void publish_batch(std::vector<PublishRequest> batch);
   void look();
+  struct FarEdit {
+    HeldRevision base;
+    exaconf::ConfigPtr edited;
+    std::function<void(base::Result<exaconf::ConfigPtr>)> done;
+  };
+  base::Result<exaconf::ConfigPtr> publish_edit(const FarEdit& edit);
   void take_up(exaconf::ConfigPtr agreed, const std::function<void(base::Status)>& done);
 
   exaconf::Store& store_;
@@ -88,6 +101,7 @@ class Publisher {
     std::function<void(base::Status)> done;
   };
   std::vector<Adoption> adoptions_ GUARDED_BY(mutex_);
+  std::vector<FarEdit> far_edits_ GUARDED_BY(mutex_);
   int not_held_ GUARDED_BY(mutex_) = 0;  // batches
   std::chrono::steady_clock::time_point gather_until_ GUARDED_BY(mutex_);
   bool stopping_ GUARDED_BY(mutex_) = false;

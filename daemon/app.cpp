@@ -18,14 +18,15 @@
 #include "daemon/cluster_identity.h"
 #include "daemon/events.h"
 #include "daemon/instance_lock.h"
-#include "daemon/job_sharing.h"
 #include "daemon/join_routes.h"
 #include "daemon/listener_certificate.h"
 #include "daemon/login_gate.h"
 #include "daemon/membership.h"
+#include "daemon/platforms.h"
 #include "daemon/root.h"
 #include "daemon/routes.h"
 #include "daemon/settings.h"
+#include "daemon/sharing.h"
 #include "exaconf/store.h"
 #include "rpc/http_server.h"
 #include "scheduler/scheduler.h"
@@ -111,12 +112,14 @@ struct App::Parts {
   std::unique_ptr<ListenerCertificate> certificate;
   std::unique_ptr<Membership> membership;  // with several nodes
   std::unique_ptr<OneNode> one_node;       // without
+  Platforms platforms;
   std::unique_ptr<jobs::JobServices> services;
   std::unique_ptr<Events> events;
   std::unique_ptr<scheduler::Scheduler> scheduler;
   std::unique_ptr<LoginGate> gate;
   std::unique_ptr<scheduler::WorkerPool> writers;
   std::unique_ptr<NodeRoutes> node_routes;
+  std::unique_ptr<Forwarder> forwarder;
   std::unique_ptr<auth::JoinTokens> join_tokens;
   std::unique_ptr<JoinRoutes> join_routes;
   std::unique_ptr<Routes> routes;
@@ -125,6 +128,7 @@ struct App::Parts {
   bool stopped = false;
 
   Status build();
+  Status add_platforms(int node);
   // Where another node is, by the EXAConf in force.
   std::optional<cluster::PeerAddress> peer_address(int id) const;
   void log_stage(const scheduler::JobRecord& record);
@@ -238,6 +242,8 @@ Status App::Parts::build() {
   cluster::Members& members = membership ? static_cast<cluster::Members&>(*membership) : *one_node;
   services = std::make_unique<jobs::JobServices>(
       jobs::JobServices{*nodes, members, clock, files, random, root.directory()});
+  join_tokens = std::make_unique<auth::JoinTokens>(files, root.join_tokens(), random, clock);
+  if (Status done = add_platforms(*node); !done) return done;
   certificate = std::make_unique<ListenerCertificate>(files, root, [this] { return store->current(); });
   cluster::register_node_operations(*nodes, {files, root.directory()});
   services::register_update_record_operations(*nodes, files, root.directory());
@@ -246,6 +252,28 @@ Status App::Parts::build() {
   });
   if (Status done = certificate->reload(); !done) return done;
   events = std::make_unique<Events>(clock, random, settings.subscriptions_per_user);
+  return {};
+}
+
+Status App::Parts::add_platforms(int node) {
+  auto made = make_platforms(settings, root, options, node, *store->current());
+  if (!made) return made.error();
+  platforms = std::move(*made);
+  services->platform = platforms.platform.get();
+  services->updater = platforms.updater;
+  services->update_timeout = settings.update_timeout;
+  services->return_timeout = settings.return_timeout;
+  if (!membership) return {};
+  services->join_check = [this]() -> Status {
+    if (files.status(root.cluster_authority_key())) return {};
+    return Error{Code::unsupported, "this node can't let others join: it has no " +
+                                        root.cluster_authority_key() +
+                                        "; make the node master that has it (master_change)"};
+  };
+  services->join_token = [this](int joining) -> Result<std::string> {
+    // All roots of the provider local lie beside this one: each of them may be master next.
+    return join_tokens->issue({joining, settings.platform == "local"});
+  };
   return {};
 }
 
@@ -275,6 +303,7 @@ Result<std::unique_ptr<App>> App::start(const Options& options) {
       return members.agree(base, next, ends);
     };
     share_jobs(hooks, members, *p.nodes, p.clock);
+    share_edits(hooks, members, *p.nodes);
     hooks.when_held = [&members](std::int64_t revision, std::function<void(std::vector<int>)> done) {
       members.held();
       members.when_held(revision, std::move(done));
@@ -320,7 +349,14 @@ Result<std::unique_ptr<App>> App::start(const Options& options) {
       NodeRoutes::Limits(), *p.nodes, [&p] { return p.store->current(); }, p.random,
       [&p](const std::string& text) { p.log->warn(text); });
   p.routes->set_node_routes(*p.node_routes);
-  p.join_tokens = std::make_unique<auth::JoinTokens>(p.files, p.root.join_tokens(), p.random, p.clock);
+  if (p.membership) {
+    p.forwarder = std::make_unique<Forwarder>(*p.nodes);
+    p.routes->set_forwarder(*p.forwarder);
+    register_forwarding(
+        *p.nodes, [&p] { return p.store->current(); },
+        [&p](const rpc::HttpRequest& request, std::shared_ptr<const auth::Identity> caller,
+             DialectAnswer done) { p.routes->answer(request, std::move(caller), std::move(done)); });
+  }
   JoinRoutes::Cluster cluster;
   cluster.config = [&p] { return p.store->current(); };
   cluster.master = [&p] {
@@ -361,6 +397,9 @@ Status App::check(const Options& options) {
   if (!config) return config.error();
   if (const auto node = own_node(options, *settings, **config, joined_as(files, root)); !node)
     return node.error();
+  if (settings->is_managed() && ::access(settings->etcd_program.c_str(), X_OK) != 0)
+    return Error{Code::not_found, "`cluster: store: managed` wants " + settings->etcd_program +
+                                      ": apt-get install etcd-server, or name it in `cluster: etcd`"};
   if (settings->store == "etcd")
     if (const auto endpoints = parse_endpoints(settings->etcd_endpoints); !endpoints)
       return endpoints.error();
@@ -378,6 +417,14 @@ void App::reload() {
     p.log->notice("SIGHUP: certificate and log level were read again");
   else
     p.log->err("SIGHUP: the certificate stays: " + done.error().text);
+  const auto identity = read_cluster_identity(p.files, p.root);
+  const auto peer_tls = identity ? rpc::ClientTls::create({identity->certificate_pem, identity->key_pem,
+                                                           identity->authority_pem, std::string()})
+                                 : Result<std::shared_ptr<const rpc::ClientTls>>(identity.error());
+  if (peer_tls)
+    p.peer_link->replace_tls(*peer_tls);
+  else
+    p.log->err("SIGHUP: calls of other nodes go on with the old certificate: " + peer_tls.error().text);
 }
 
 void App::stop() {
@@ -390,6 +437,7 @@ void App::stop() {
   p.scheduler->drain(p.settings.stop_deadline);
   p.events->close();
   p.server->stop();
+  p.forwarder.reset();
   p.node_routes.reset();
   p.join_routes.reset();
   p.writers.reset();

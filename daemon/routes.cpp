@@ -159,6 +159,17 @@ void Routes::finish(const HttpRequest& request, const Arrival& arrival, const rp
   log_request(request, arrival, status, note);
 }
 
+void Routes::answer(const HttpRequest& request, std::shared_ptr<const auth::Identity> caller,
+                    DialectAnswer done) {
+  const Place place = place_of(request.path());
+  if (place == Place::xml)
+    answer_xml(request, std::move(caller), services_, limits_.dialects, std::move(done));
+  else if (place == Place::json)
+    answer_json(request, std::move(caller), services_, limits_.dialects, std::move(done));
+  else
+    done(plain(404, "There is nothing at this path\n"), "nothing there");
+}
+
 void Routes::on_request(HttpRequest request, std::shared_ptr<void> context, rpc::Responder responder) {
   if (nodes_ && NodeRoutes::owns(request.path()))
     return nodes_->on_request(std::move(request), std::move(context), std::move(responder));
@@ -183,17 +194,19 @@ void Routes::on_request(HttpRequest request, std::shared_ptr<void> context, rpc:
              "no such subscription");
     return;
   }
-  if (auto other = elsewhere(request))
-    return finish(request, *arrival, responder, std::move(*other), "not master");
+  auto other = elsewhere(request);
+  const bool forwards = other && request.peer && is_post && forwarder_;
+  if (other && !forwards) return finish(request, *arrival, responder, std::move(*other), "not master");
   if (!is_post) return finish(request, *arrival, responder, wrong_verb("POST"), "wrong verb");
   const auto kept = std::make_shared<HttpRequest>(std::move(request));
   auto done = [this, kept, arrival, responder](HttpResponse response, const std::string& note) {
     finish(*kept, *arrival, responder, std::move(response), note);
   };
-  if (place == Place::xml)
-    answer_xml(*kept, arrival->caller, services_, limits_.dialects, std::move(done));
+  const std::optional<int> master = forwards ? master_().node : std::nullopt;
+  if (master)
+    forwarder_->forward(*master, *kept, *arrival->caller, std::move(done));
   else
-    answer_json(*kept, arrival->caller, services_, limits_.dialects, std::move(done));
+    answer(*kept, arrival->caller, std::move(done));
   // A job may run for hours: of its request only what the log needs is kept. The answer, which may come on
   // another thread at this moment, does not look at these two.
   kept->body = std::string();

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "daemon/dialects.h"
 #include "daemon/events.h"
+#include "daemon/forwarder.h"
 #include "daemon/join_routes.h"
 #include "daemon/login_gate.h"
 #include "daemon/membership.h"
@@ -43,6 +44,12 @@ class Routes : public rpc::HttpHandler {
   // The same for nodes that want to join.
   void set_join_routes(JoinRoutes& joining) { joining_ = &joining; }
 
+  // Takes calls of the local socket to the master when this node is not it; outlives the server.
+  void set_forwarder(Forwarder& forwarder) { forwarder_ = &forwarder; }
+  // Answers a call whose caller is known, by the dialect of its path.
+  void answer(const rpc::HttpRequest& request, std::shared_ptr<const auth::Identity> caller,
+              DialectAnswer done);
+
   void on_header(const rpc::HttpRequest& head, std::function<void(rpc::HeaderDecision)> decide) override;
   void on_request(rpc::HttpRequest request, std::shared_ptr<void> context, rpc::Responder responder) override;
 
@@ -63,6 +70,7 @@ class Routes : public rpc::HttpHandler {
   base::Log& log_;
   base::Clock& clock_;
   NodeRoutes* nodes_ = nullptr;
+  Forwarder* forwarder_ = nullptr;
   JoinRoutes* joining_ = nullptr;
 };
 

@@ -249,33 +249,41 @@ std::optional<Store::Edit> Store::take(ConfigPtr edited, const base::FileStatus&
                                        std::int64_t first_free, const Agree& agree) {
   const ConfigPtr now = current();
   const std::string made_on = std::to_string(edited->revision());
+  const auto put = [&](const ConfigPtr& taken) -> std::optional<Edit> {
+    if (const base::Status done = replace(*taken, History::current); !done)
+      return refuse(status, "EXAConf: the edit of " + path_ + " can't be committed: " + done.error().text);
+    make_current(taken);
+    std::string text =
+        "EXAConf: the edit of " + path_ + " was taken as revision " + std::to_string(taken->revision());
+    if (edited->revision() < now->revision())
+      text += "; it was made on revision " + made_on + ", so it undoes what came after (kept in " +
+              file_name(path_) + ".0)";
+    return Edit{true, std::move(text)};
+  };
   const auto not_agreed = [&](const base::Error& why) {
     return refuse(status, "EXAConf: the edit of " + path_ + " was not taken: " + why.text);
   };
   if (edited->revision() > now->revision() && edited->revision() >= first_free &&
       integrity_of(edited->document()) == Integrity::matches) {
     // A whole revision with its number: another program (exaconf) committed it.
-    if (agree)
-      if (const base::Status agreed = agree(*now, *edited); !agreed) return not_agreed(agreed.error());
+    if (agree) {
+      const auto agreed = agree(*now, edited);
+      if (!agreed) return not_agreed(agreed.error());
+      if ((*agreed)->text() != edited->text()) return put(*agreed);
+    }
     seen_ = status;
     refused_.clear();
     holds_refused_ = false;
     make_current(std::move(edited));
     return Edit{true, "EXAConf: revision " + made_on + ", written by another program, is in force"};
   }
-  const std::int64_t revision = std::max({now->revision() + 1, edited->revision() + 1, first_free});
-  auto sealed = seal(edited->document(), revision);
+  auto sealed = seal(edited->document(), std::max({now->revision() + 1, edited->revision() + 1, first_free}));
   if (!sealed) return refuse(status, sealed.error().text);
-  if (agree)
-    if (const base::Status agreed = agree(*now, **sealed); !agreed) return not_agreed(agreed.error());
-  if (const base::Status done = replace(**sealed, History::current); !done)
-    return refuse(status, "EXAConf: the edit of " + path_ + " can't be committed: " + done.error().text);
-  make_current(*sealed);
-  std::string text = "EXAConf: the edit of " + path_ + " was taken as revision " + std::to_string(revision);
-  if (edited->revision() < now->revision())
-    text += "; it was made on revision " + made_on + ", so it undoes what came after (kept in " +
-            file_name(path_) + ".0)";
-  return Edit{true, std::move(text)};
+  if (agree) {
+    sealed = agree(*now, *sealed);
+    if (!sealed) return not_agreed(sealed.error());
+  }
+  return put(*sealed);
 }
 
 std::optional<Store::Edit> Store::poll(std::int64_t first_free, const Agree& agree) {

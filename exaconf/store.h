@@ -54,9 +54,9 @@ class Store {
   };
   // A taken edit gets the revision after the one in force, at least `first_free` (numbers below may have been
   // promised to somebody).
-  // `agree` (with several nodes): makes the edited revision what all nodes are to hold; what it refuses is
-  // not taken.
-  using Agree = std::function<base::Status(const Config& base, const Config& next)>;
+  // `agree` (with several nodes): makes the edited revision what all nodes are to hold, and returns it (the
+  // master may have given it another number); what it refuses is not taken.
+  using Agree = std::function<base::Result<ConfigPtr>(const Config& base, ConfigPtr next)>;
   std::optional<Edit> poll(std::int64_t first_free = 0, const Agree& agree = {});
 
  private:

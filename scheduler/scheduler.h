@@ -72,6 +72,11 @@ class Scheduler {
         agree;
     std::function<void(std::int64_t revision, std::function<void(std::vector<int> behind)> done)> when_held;
     std::function<base::Result<bool>(std::int64_t revision, const std::string& checksum)> was_published;
+    // An edit of EXAConf by hand, on a node that is not master: the revision that the master made of it.
+    // Nothing: this node is master and takes it itself.
+    std::function<std::optional<base::Result<exaconf::ConfigPtr>>(const exaconf::Config& base,
+                                                                  const exaconf::Config& edited)>
+        propose;
     // Why nothing can be changed now (no master, not master); asked before a modify job is taken.
     std::function<base::Status()> may_change;
     // Where all nodes see the jobs of each (scheduler/job_notes.h).
@@ -113,6 +118,12 @@ class Scheduler {
   // Takes up what the cluster agreed on; `done` when it is durable.
   void adopt(exaconf::ConfigPtr agreed, std::function<void(base::Status)> done) {
     publisher_->adopt(std::move(agreed), std::move(done));
+  }
+
+  // An edit by hand that was made on another node; see cluster::Publisher.
+  void take_edit(cluster::HeldRevision base, exaconf::ConfigPtr edited,
+                 std::function<void(base::Result<exaconf::ConfigPtr>)> done) {
+    publisher_->take_edit(std::move(base), std::move(edited), std::move(done));
   }
 
   // No job is taken any more; returns when none runs or at the deadline, then those that run are asked to

@@ -94,6 +94,13 @@ Result<std::unique_ptr<Scheduler>> Scheduler::open(SchedulerOptions options, std
       raw->publishing_bytes_ = 0;
       return raw->hooks_.agree(base, next, std::exchange(raw->publishing_ends_, {}));
     };
+  if (s->hooks_.propose)
+    publishing.propose = [raw = s.get()](const exaconf::Config& base,
+                                         exaconf::ConfigPtr next) -> Result<exaconf::ConfigPtr> {
+      if (auto there = raw->hooks_.propose(base, *next)) return std::move(*there);
+      if (const Status agreed = raw->hooks_.agree(base, *next, {}); !agreed) return agreed.error();
+      return next;
+    };
   publishing.when_held = s->hooks_.when_held;
   publishing.on_problem = [&log](const Error& problem) { log.err(problem.text); };
   s->publisher_ = std::make_unique<cluster::Publisher>(store, first_free, std::move(publishing));

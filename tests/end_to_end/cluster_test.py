@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """Three nodes over etcd: one configuration, one master, nothing lost when a node dies."""
+import re
 import signal
 import sys
 import time
@@ -12,6 +13,19 @@ from node import eventually
 
 def user(name):
     return {"username": name, "userid": 5000 + int(name[1:]), "group": "exausers", "login_enabled": False, "password": "Secret-1"}
+
+
+class Paused:
+    """A process that stands still for a while."""
+
+    def __init__(self, node):
+        self.process = node.process
+
+    def __enter__(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGCONT)
 
 
 class ThreeNodes(unittest.TestCase):
@@ -135,6 +149,39 @@ class ThreeNodes(unittest.TestCase):
         self.cluster.start_node(11)
         self.assertEqual(result, self.cluster.nodes[12].rpc("/RPC2").job_result(job))
         self.assertEqual(there, "[[u1]]" in self.cluster.nodes[12].exaconf())
+
+    def test_confd_client_works_alike_on_every_node(self):
+        other = self.cluster.nodes[12]
+        eventually(lambda: other.http("GET", "/master", login=None)[0] == 200, 10, "node 12 knowing its master")
+        here = self.master.run("confd_client", "--root", self.master.root, "-c", "node_list").stdout
+        self.assertIn("n13", here)
+        self.assertEqual(here, other.run("confd_client", "--root", other.root, "-c", "node_list").stdout)
+        other.run("confd_client", "--root", other.root, "user_create", "username: u1", "userid: 5001", "group: exausers", "login_enabled: false", "password: Secret-1")
+        self.assertIn("[[u1]]", self.cluster.equal())
+        refused = other.run("confd_client", "--root", other.root, "user_delete", "username: nobody-of-that-name", check=False)
+        self.assertEqual(1, refused.returncode, refused.stderr)
+        self.assertIn("nobody-of-that-name", refused.stderr + refused.stdout)
+        history = other.run("confd_client", "--root", other.root, "history").stdout
+        self.assertIn("user_create", history)
+        self.assertIn("job_id: '11.", history)  # the master's ids
+
+    def test_an_edit_by_hand_on_any_node_is_taken_by_the_master(self):
+        other = self.cluster.nodes[13]
+        eventually(lambda: other.http("GET", "/master", login=None)[0] == 200, 10, "node 13 knowing its master")
+        text = other.exaconf()
+        edited = re.sub(r"Checksum = .*", "Checksum = COMMIT", text, count=1).replace("    Name = n13\n", "    Name = thirteen\n")
+        self.assertNotEqual(text, edited)
+        other.write("etc/EXAConf", edited)
+        eventually(lambda: "Name = thirteen" in self.master.exaconf(), 15, "the edit at the master")
+        self.assertIn("Name = thirteen", self.cluster.equal())
+        # Made on a revision that is not in force any more: refused and named, nothing is lost.
+        self.create("u1")
+        old = re.sub(r"Checksum = .*", "Checksum = COMMIT", edited.replace("thirteen", "other"), count=1)
+        with Paused(other):  # so that it has not taken up u2 when it sees the edit
+            self.create("u2")
+            other.write("etc/EXAConf", old)
+        eventually(lambda: "[[u2]]" in other.exaconf() and "Name = thirteen" in other.exaconf(), 20, "node 13 holding what is in force")
+        self.assertNotIn("Name = other", self.cluster.equal())
 
     def test_a_node_that_was_away_catches_up(self):
         self.create("u1")

@@ -1,4 +1,4 @@
-#include "daemon/job_sharing.h"
+#include "daemon/sharing.h"
 
 #include <algorithm>
 #include <future>
@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::chrono::seconds kBoardPatience{2};
 constexpr std::chrono::seconds kPeerPatience{3};
+constexpr std::chrono::seconds kEditPatience{15};  // the master agrees with the store, at most for its lease
 // Results of modify jobs are kept that long, and not more of them: etcd holds them in memory.
 constexpr std::chrono::hours kKeepEnds{24};
 constexpr std::size_t kMostEnds = 2000;
@@ -95,7 +96,46 @@ void share_jobs(scheduler::Scheduler::Hooks& hooks, Membership& membership, clus
   };
 }
 
+void share_edits(scheduler::Scheduler::Hooks& hooks, Membership& membership, cluster::NodeControl& nodes) {
+  hooks.propose = [&membership, &nodes](
+                      const exaconf::Config& base,
+                      const exaconf::Config& edited) -> std::optional<Result<exaconf::ConfigPtr>> {
+    const MasterView view = membership.master_view();
+    if (view.here || !view.node) return std::nullopt;
+    const auto asked = nodes.run(
+        *view.node, "exaconf.edit",
+        Struct{
+            {"base_revision", base.revision()}, {"base_checksum", base.checksum()}, {"text", edited.text()}},
+        {});
+    if (!asked) return asked.error();
+    if (!asked->is_string()) return Error{Code::internal, "the master's answer is no EXAConf"};
+    return exaconf::Config::load(asked->as_string());
+  };
+}
+
 void register_job_operations(cluster::NodeControl& nodes, scheduler::Scheduler& scheduler) {
+  cluster::OperationTraits edit;
+  edit.timeout = kEditPatience;
+  edit.params = {{"base_revision", Value::Type::integer},
+                 {"base_checksum", Value::Type::string},
+                 {"text", Value::Type::string}};
+  nodes.register_operation(
+      "exaconf.edit",
+      [&scheduler](const Struct& params, std::stop_token) -> Result<Value> {
+        auto edited = exaconf::Config::load(params.find("text")->as_string());
+        if (!edited) return edited.error();
+        std::promise<Result<exaconf::ConfigPtr>> promise;
+        auto taken = promise.get_future();
+        scheduler.take_edit(
+            {params.find("base_revision")->as_int(), params.find("base_checksum")->as_string()},
+            std::move(*edited),
+            [&promise](Result<exaconf::ConfigPtr> config) { promise.set_value(std::move(config)); });
+        const Result<exaconf::ConfigPtr> config = taken.get();
+        if (!config) return config.error();
+        return Value((*config)->text());
+      },
+      edit);
+
   const auto id_of = [](const Struct& params) -> Result<JobId> {
     const auto id = JobId::parse(params.find("job_id")->as_string());
     if (!id) return Error{Code::bad_parameter, "job_id is no job id"};
