@@ -142,6 +142,54 @@ class ThreeNodes(Managed):
         self.all_there()
         self.assertNotIn("[[u99]]", first.exaconf())
 
+    def kill_all(self):
+        for node in self.cluster.nodes.values():
+            node.kill()
+            kill_etcd(node)
+
+    def command(self, node_id, option, check=True):
+        node = self.cluster.nodes[node_id]
+        return node.run("confd", "--root", node.root, option, check=check)
+
+    def test_most_members_are_lost_for_good_and_one_goes_on_from_its_data(self):
+        self.create()
+        refused = self.command(11, "--recover-store", check=False)
+        self.assertNotEqual(0, refused.returncode)
+        self.assertIn("stop it first", refused.stderr)
+        self.kill_all()
+        shutil.rmtree(self.cluster.nodes[12].path("data/etcd"))
+        said = self.command(11, "--recover-store").stdout
+        self.assertIn("from its own data", said)
+        self.assertEqual([], etcd_processes(self.cluster.nodes[11]))
+        self.assertIn("data/etcd.removed", self.command(13, "--forget-store").stdout)
+        for node_id in (11, 12, 13):
+            self.cluster.start_node(node_id)
+        self.create(60)
+        self.cluster.members([11, 12, 13], 90)
+        self.cluster.healthy()
+        self.all_there(30)
+        # It bears a failure again.
+        self.cluster.nodes[11].stop()
+        self.create()
+        self.all_there()
+
+    def test_all_data_of_the_store_is_lost_and_exaconf_is_the_backup(self):
+        self.create()
+        revision = self.cluster.nodes[12].revision()
+        self.kill_all()
+        for node in self.cluster.nodes.values():
+            shutil.rmtree(node.path("data/etcd"))
+        said = self.command(12, "--recover-store").stdout
+        self.assertIn("it had no data", said)
+        self.assertIn(f"revision {revision}, as in", said)
+        for node_id in (11, 12, 13):
+            if node_id != 12:
+                self.assertIn("has no data", self.command(node_id, "--forget-store").stdout)
+            self.cluster.start_node(node_id)
+        self.create(60)
+        self.cluster.members([11, 12, 13], 90)
+        self.all_there(30)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2, warnings="ignore")
