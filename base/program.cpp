@@ -253,6 +253,12 @@ class Run {
   ProgramEnd end_;
 };
 
+std::string link_target(const std::string& path) {
+  std::array<char, PATH_MAX> target;
+  const ssize_t size = ::readlink(path.c_str(), target.data(), target.size());
+  return size <= 0 ? std::string() : std::string(target.data(), static_cast<std::size_t>(size));
+}
+
 }  // namespace
 
 Result<ProgramEnd> run_program(const Program& program, std::string_view input, const ProgramLimits& limits,
@@ -343,24 +349,28 @@ ProcessHandle::~ProcessHandle() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-std::optional<ProcessHandle> ProcessHandle::find(pid_t id, const std::string& executable,
-                                                 const std::string& argument) {
+std::optional<ProcessHandle> ProcessHandle::find(pid_t id, const std::string& executable, const IsIt& is_it) {
   if (id <= 0) return std::nullopt;
   // Held before it is looked at: what is read below is then of this very process, or of none.
   ProcessHandle handle(id, static_cast<int>(::syscall(SYS_pidfd_open, id, 0)));
   if (handle.descriptor_ < 0) return std::nullopt;
   const std::string folder = "/proc/" + std::to_string(id);
-  std::array<char, PATH_MAX> path;
-  const ssize_t size = ::readlink((folder + "/exe").c_str(), path.data(), path.size());
-  if (size <= 0) return std::nullopt;  // gone, a zombie, or somebody else's
-  std::string_view program(path.data(), static_cast<std::size_t>(size));
+  std::string program = link_target(folder + "/exe");  // empty: gone, a zombie, or somebody else's
   constexpr std::string_view kDeleted = " (deleted)";  // replaced by a newer one since
-  if (program.ends_with(kDeleted)) program.remove_suffix(kDeleted.size());
+  if (program.ends_with(kDeleted)) program.resize(program.size() - kDeleted.size());
   if (program != executable) return std::nullopt;
   std::ifstream file(folder + "/cmdline", std::ios::binary);
-  for (std::string each; std::getline(file, each, '\0');)
-    if (each == argument) return handle;
-  return std::nullopt;
+  std::vector<std::string> arguments;
+  for (std::string each; std::getline(file, each, '\0');) arguments.push_back(each);
+  if (!is_it(arguments, link_target(folder + "/cwd"))) return std::nullopt;
+  return handle;
+}
+
+std::optional<ProcessHandle> ProcessHandle::find(pid_t id, const std::string& executable,
+                                                 const std::string& argument) {
+  return find(id, executable, [&](const std::vector<std::string>& arguments, const std::string&) {
+    return std::find(arguments.begin(), arguments.end(), argument) != arguments.end();
+  });
 }
 
 Status ProcessHandle::signal(int number) const {

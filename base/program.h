@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -61,7 +62,12 @@ class ProcessHandle {
   ProcessHandle& operator=(ProcessHandle&& other) noexcept;
   ~ProcessHandle();
 
-  // The process `id` if it runs `executable` (a path) and `argument` is among its arguments.
+  // The process `id` if it runs `executable` (a path) and `is_it` knows its arguments; `directory` is the one
+  // it runs in.
+  using IsIt = std::function<bool(const std::vector<std::string>& arguments, const std::string& directory)>;
+  static std::optional<ProcessHandle> find(pid_t id, const std::string& executable, const IsIt& is_it);
+
+  // The same; `argument` is among its arguments.
   static std::optional<ProcessHandle> find(pid_t id, const std::string& executable,
                                            const std::string& argument);
 

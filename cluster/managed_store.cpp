@@ -83,6 +83,11 @@ std::string ManagedStore::status() const {
                                                        : own_status_ + "; " + roster_status_;
 }
 
+std::vector<int> ManagedStore::voters() const {
+  MutexLock lock(mutex_);
+  return voters_;
+}
+
 // Said once, when it changes.
 void ManagedStore::tell(std::string ManagedStore::*what, std::string text) {
   {
@@ -263,8 +268,10 @@ Result<RosterView> ManagedStore::look_at_roster(const exaconf::Config& config, c
   const std::vector<int> nodes = node_ids(config);
   view.wanted = wanted_members(nodes, options_.members);
   for (const int node : live_nodes_()) view.live.insert(node);
-  std::vector<int> seen;
+  std::vector<int> seen, voters;
   for (const EtcdMember& each : *listed) {
+    if (const auto named = node_of_member_name(each.name); named && !each.is_learner)
+      voters.push_back(*named);
     RosterMember member;
     member.id = each.id;
     member.is_learner = each.is_learner;
@@ -285,6 +292,7 @@ Result<RosterView> ManagedStore::look_at_roster(const exaconf::Config& config, c
   }
   MutexLock lock(mutex_);
   seen_ = std::move(seen);
+  voters_ = std::move(voters);
   return view;
 }
 

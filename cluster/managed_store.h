@@ -45,6 +45,9 @@ class ManagedStore {
 
   // What is waited for; empty: all is well.
   std::string status() const EXCLUDES(mutex_);
+  // Nodes whose members count for the majority, as last seen by the master; also of nodes that are not in
+  // EXAConf any more.
+  std::vector<int> voters() const EXCLUDES(mutex_);
 
   // Where the store is sought: this node's own member, those that should be there, those that were seen
   // last, the other nodes.
@@ -81,6 +84,7 @@ class ManagedStore {
   std::string own_status_ GUARDED_BY(mutex_);
   std::string roster_status_ GUARDED_BY(mutex_);
   std::vector<int> seen_ GUARDED_BY(mutex_);  // nodes that had a member when last asked
+  std::vector<int> voters_ GUARDED_BY(mutex_);
   std::jthread keeper_;
   std::jthread tender_;
 };

@@ -104,6 +104,10 @@ Status Membership::begin(std::function<void(exaconf::ConfigPtr, std::function<vo
   return {};
 }
 
+std::vector<int> Membership::store_members() const {
+  return managed_ ? managed_->voters() : std::vector<int>();
+}
+
 std::string Membership::status() const {
   std::string text;
   if (managed_) text = managed_->status();

@@ -50,6 +50,7 @@ class Membership : public cluster::Members {
   std::optional<int> master() const override { return master_view().node; }
   std::vector<int> live_nodes() const override;
   base::Status hand_over(int to) override;
+  std::vector<int> store_members() const override;
   cluster::JobBoard& board() { return board_; }
   // See cluster::Coordinator.
   base::Status as_master(const std::function<base::Status(cluster::AgreedStore::Term,

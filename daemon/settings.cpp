@@ -1,6 +1,7 @@
 #include "daemon/settings.h"
 
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "base/text.h"
@@ -116,6 +117,26 @@ std::vector<Key> make_keys() {
              100, 50'000, SPAN(milliseconds, etcd_election)),
       text("cluster", "etcd", "with store: managed: the program", &Settings::etcd_program),
       word(
+          "platform", "provider",
+          "who makes, starts and stops the machines of nodes: none = nobody; local = confd itself, as "
+          "processes on this machine; hook = the program `hook` (docs/platform.md)",
+          {"none", "local", "hook"}, [](Settings& s, const std::string& w) { s.platform = w; },
+          [](const Settings& s) { return s.platform; }),
+      text("platform", "hook", "with provider: hook: the whole path of the program",
+           &Settings::platform_hook),
+      text(
+          "platform", "nodes_folder",
+          "with provider: local: where the nodes' roots are, as n12; default: the folder this node's root is "
+          "in",
+          &Settings::nodes_folder),
+      text("platform", "update_hook",
+           "the program that update_system runs for each node; default: `hook` with provider: hook",
+           &Settings::update_hook),
+      number("platform", "update_seconds", "time the update of one node may take", 1, 7 * 86400,
+             SPAN(seconds, update_timeout)),
+      number("platform", "return_seconds", "time until a node that was updated must be back", 1, 86400,
+             SPAN(seconds, return_timeout)),
+      word(
           "log", "level", "least severe level that is logged; SIGHUP reads it again",
           {"err", "warn", "notice", "info", "debug"},
           [](Settings& s, const std::string& w) { s.log.level = *base::parse_log_level(w); },
@@ -205,6 +226,13 @@ const std::vector<Key>& keys() {
 
 // What each key alone can't show. Error text, or empty.
 std::string contradiction(const Settings& settings) {
+  if (settings.platform == "hook" && settings.platform_hook.empty())
+    return "`platform: provider` is hook, so `platform: hook` must name the program";
+  for (const auto& [key, path] :
+       {std::pair("hook", &settings.platform_hook), std::pair("update_hook", &settings.update_hook),
+        std::pair("nodes_folder", &settings.nodes_folder)})
+    if (!path->empty() && !path->starts_with('/'))
+      return std::string("`platform: ") + key + "` wants the whole path";
   if (!settings.is_managed()) return {};
   const auto ms = [](std::chrono::milliseconds time) { return std::to_string(time.count()) + " ms"; };
   if (settings.etcd_members != 0 && settings.etcd_members % 2 == 0)

@@ -29,6 +29,10 @@ struct Settings {
   int etcd_members = 0;  // cluster/etcd_roster.h wanted_members()
   std::uint16_t etcd_client_port = 2379, etcd_peer_port = 2380;
   std::chrono::milliseconds etcd_heartbeat{100}, etcd_election{1000};
+  std::string platform = "none";  // the provider: none, local or hook
+  std::string platform_hook, update_hook;
+  std::string nodes_folder;  // empty: the one the root is in
+  std::chrono::seconds update_timeout{3600}, return_timeout{900};
   base::Log::Options log;
   rpc::HttpServerOptions http;
   std::uint64_t body_limit = 64u << 20;  // after the login

@@ -60,6 +60,7 @@ struct JobServices {
   std::function<base::Result<exaconf::ConfigPtr>(exaconf::Transaction)> publish = {};
   // A one-time token with which a node of EXAConf may join this node's cluster; empty: nodes can't join here.
   std::function<base::Result<std::string>(int node)> join_token = {};
+  std::function<base::Status()> join_check = {};  // why it can't be made here, if so
 };
 
 // One command of a job, as the job file shows it.

@@ -62,6 +62,7 @@ void check_add(JobContext& context) {
   timeout_of(context);
   platform_for(context, PlatformAction::add_nodes);
   planned_clones(context);
+  if (context.services().join_check) or_throw(context.services().join_check());
 }
 
 // {address, tokens}: how each of the new nodes proves to the master that it may come in.

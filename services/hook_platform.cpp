@@ -108,35 +108,13 @@ PlatformAnswer HookPlatform::run(PlatformAction action, const base::Struct& requ
   const base::Program program{
       {options_.path, std::string(action_name(action))}, base::plain_environment(), options_.directory};
   if (!only_looks(action))
-    if (Status mine = begin(limits); !mine) return {mine.error(), {}};
+    if (Status mine = turn_.take(limits); !mine) return {mine.error(), {}};
   const auto end = base::run_program(program, base::render_json(message) + "\n", bounds, limits.stop);
-  if (!only_looks(action)) this->end();
+  if (!only_looks(action)) turn_.give_up();
   if (!end) return {end.error(), {}};
   return {verdict("the hook " + options_.path + " (" + std::string(action_name(action)) + ")", *end,
                   bounds.timeout),
           end->errors};
-}
-
-Status HookPlatform::begin(const PlatformLimits& limits) {
-  const auto until = std::chrono::steady_clock::now() + limits.timeout;
-  const std::stop_callback wake(limits.stop, [this] {
-    base::MutexLock lock(mutex_);
-    free_.notify_all();
-  });
-  base::MutexLock lock(mutex_);
-  while (busy_) {
-    if (limits.stop.stop_requested()) return Error{Code::stopped, "the job was stopped by job_stop"};
-    if (free_.wait_until(mutex_, until) == std::cv_status::timeout && busy_)
-      return Error{Code::timeout, "another action of the platform's hook did not end in time"};
-  }
-  busy_ = true;
-  return {};
-}
-
-void HookPlatform::end() {
-  base::MutexLock lock(mutex_);
-  busy_ = false;
-  free_.notify_all();
 }
 
 }  // namespace confd::services

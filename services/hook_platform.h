@@ -12,8 +12,8 @@
 #include <set>
 #include <string>
 
-#include "base/mutex.h"
 #include "services/platform.h"
+#include "services/turn.h"
 
 namespace confd::services {
 
@@ -36,13 +36,8 @@ class HookPlatform : public Platform {
                      const PlatformLimits& limits) override;
 
  private:
-  base::Status begin(const PlatformLimits& limits) EXCLUDES(mutex_);
-  void end() EXCLUDES(mutex_);
-
   const Options options_;
-  base::Mutex mutex_;
-  base::CondVar free_;
-  bool busy_ GUARDED_BY(mutex_) = false;  // an action that changes something runs
+  Turn turn_;
 };
 
 }  // namespace confd::services

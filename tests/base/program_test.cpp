@@ -125,17 +125,22 @@ TEST_CASE("a detached program is nobody's child here, leads its own group, and i
   const auto started = start_detached({{"/bin/sleep", "300"}, {}}, folder / "log");
   REQUIRE(started.ok());
   const std::string executable = std::filesystem::canonical("/bin/sleep");
-  CHECK_FALSE(ProcessHandle::find(*started, executable, "301"));
-  CHECK_FALSE(ProcessHandle::find(*started, "/bin/false", "300"));
-  CHECK_FALSE(ProcessHandle::find(0, executable, "300"));
-  auto found = ProcessHandle::find(*started, executable, "300");
+  const auto sleeps = [](const std::string& time) {
+    return [time](const std::vector<std::string>& arguments, const std::string& directory) {
+      return arguments == std::vector<std::string>{"/bin/sleep", time} && directory == "/";
+    };
+  };
+  CHECK_FALSE(ProcessHandle::find(*started, executable, sleeps("301")));
+  CHECK_FALSE(ProcessHandle::find(*started, "/bin/false", sleeps("300")));
+  CHECK_FALSE(ProcessHandle::find(0, executable, sleeps("300")));
+  auto found = ProcessHandle::find(*started, executable, sleeps("300"));
   REQUIRE(found);
   CHECK(::getpgid(*started) == *started);
   CHECK_FALSE(found->wait_until_gone(milliseconds(1), {}));
   REQUIRE(found->signal(SIGTERM).ok());
   CHECK(found->wait_until_gone(std::chrono::seconds(20), {}));
   CHECK(found->signal(SIGTERM).ok());  // to nobody, whoever has the number now
-  CHECK_FALSE(ProcessHandle::find(*started, executable, "300"));
+  CHECK_FALSE(ProcessHandle::find(*started, executable, sleeps("300")));
 }
 
 }  // namespace confd::base

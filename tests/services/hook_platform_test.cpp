@@ -136,7 +136,7 @@ TEST_CASE("one that waits for another action can be stopped, and does not wait f
       [&] { (void)hook.run(PlatformAction::start_nodes, "{}", {.stop = first.get_token()}); });
   REQUIRE(test::eventually([&] { return !hook.folder.read("begun").empty(); }));
   check_failure(hook.run(PlatformAction::stop_nodes, "{}", {.timeout = milliseconds(50), .stop = {}}),
-                Code::timeout, "another action");
+                Code::timeout, "another action of the platform");
   second.request_stop();
   check_failure(hook.run(PlatformAction::stop_nodes, "{}", {.stop = second.get_token()}), Code::stopped,
                 "job_stop");
