@@ -8,6 +8,8 @@
 #include <fstream>
 
 #include "auth/cluster_authority.h"
+#include "cluster/etcd_client.h"
+#include "rpc/https_client.h"
 #include "tests/support/etcd_process.h"
 #include "tests/support/eventually.h"
 #include "tests/support/temporary_folder.h"
