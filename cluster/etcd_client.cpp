@@ -152,6 +152,14 @@ Status EtcdClient::promote(std::uint64_t member, const Call& call) {
   return answer ? Status() : Status(answer.error());
 }
 
+Status EtcdClient::move_member(std::uint64_t member, const std::string& peer_url, const Call& call) {
+  const auto answer = connections().post(
+      "/v3/cluster/member/update",
+      base::render_json(Struct{{"ID", std::to_string(member)}, {"peerURLs", Array{Value(peer_url)}}}),
+      Kind::repeatable, call);
+  return answer ? Status() : Status(answer.error());
+}
+
 Status EtcdClient::remove_member(std::uint64_t member, const Call& call) {
   const auto answer =
       connections().post("/v3/cluster/member/remove",

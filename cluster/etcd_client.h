@@ -133,6 +133,7 @@ class EtcdClient {
   base::Result<EtcdMember> add_learner(const std::string& peer_url, const Call& call);
   base::Status promote(std::uint64_t member, const Call& call);
   base::Status remove_member(std::uint64_t member, const Call& call);
+  base::Status move_member(std::uint64_t member, const std::string& peer_url, const Call& call);
   struct EndpointStatus {
     std::uint64_t member = 0, leader = 0;
     std::int64_t database_bytes = 0, database_bytes_in_use = 0;

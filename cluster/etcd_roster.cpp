@@ -104,6 +104,10 @@ RosterAction decide(const RosterView& view) {
   if (!roster.has_majority())
     return wait_for("more than half of the store's members are away: nothing can be changed");
 
+  for (const RosterMember& member : view.members)
+    if (member.has_moved && roster.is_wanted(member))
+      return act(Kind::move, member, name_of(member) + " has another private address now");
+
   // A learner counts nowhere, so it goes without danger.
   if (const RosterMember* learner = roster.learner()) {
     if (!roster.is_wanted(*learner)) return act(Kind::remove, *learner, why_unwanted(roster, *learner));

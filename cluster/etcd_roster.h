@@ -27,6 +27,7 @@ struct RosterMember {
   bool is_learner = false;
   bool is_started = false;  // it was there at least once
   bool is_healthy = false;  // it answers and has a leader
+  bool has_moved = false;   // the others look for it at a former address of its node
 };
 
 struct RosterView {
@@ -37,9 +38,9 @@ struct RosterView {
 };
 
 struct RosterAction {
-  enum class Kind { none, add, promote, remove } kind = Kind::none;
+  enum class Kind { none, add, promote, remove, move } kind = Kind::none;
   int node = 0;              // add; else that of the member, 0 when unknown
-  std::uint64_t member = 0;  // promote, remove
+  std::uint64_t member = 0;  // all but add
   std::string reason;        // for none too: what is waited for; empty: all is as it shall be
 };
 

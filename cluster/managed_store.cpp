@@ -18,6 +18,7 @@ constexpr std::chrono::milliseconds kAfterChange{250};
 constexpr std::chrono::milliseconds kAnswer{2000};
 constexpr std::chrono::milliseconds kHealth{1000};
 constexpr std::chrono::seconds kAskAgain{10};
+constexpr std::chrono::seconds kLookForMembers{30};  // so that endpoints() knows those beyond the wanted
 constexpr std::size_t kMostEndpoints = 9;
 // A member that dies so often right after its start may have been removed meanwhile.
 constexpr int kManyDeaths = 2;
@@ -122,6 +123,18 @@ std::vector<EtcdClient::Endpoint> ManagedStore::endpoints(const exaconf::Config&
   return result;
 }
 
+void ManagedStore::note_seen(const std::vector<EtcdMember>& members) {
+  std::vector<int> seen, voters;
+  for (const EtcdMember& member : members)
+    if (const auto node = node_of_member_name(member.name)) {
+      seen.push_back(*node);
+      if (!member.is_learner) voters.push_back(*node);
+    }
+  MutexLock lock(mutex_);
+  seen_ = std::move(seen);
+  voters_ = std::move(voters);
+}
+
 void ManagedStore::follow_endpoints(const exaconf::Config& config) {
   std::vector<int> seen;
   {
@@ -165,9 +178,13 @@ void ManagedStore::look_at_member(const std::stop_token& stop) {
   situation.peer_url = etcd_url(server_->settings().address, options_.server.peer_port);
   const bool asks = situation.has_data ? !situation.runs && server_->early_deaths() >= kManyDeaths
                                        : situation.is_wanted && !situation.runs;
-  if (asks) {
+  if (asks || Clock::now() >= look_for_members_) {
+    look_for_members_ = Clock::now() + kLookForMembers;
     auto members = etcd_.members({Clock::now() + kAnswer, stop});
-    if (members) situation.members = std::move(*members);
+    if (members) {
+      note_seen(*members);
+      if (asks) situation.members = std::move(*members);
+    }
   }
   play(own_part(situation), situation, stop);
 }
@@ -242,6 +259,7 @@ bool ManagedStore::change_roster(const std::stop_token& stop) {
   }
   const std::string what = action.kind == RosterAction::Kind::add       ? "adds a member on"
                            : action.kind == RosterAction::Kind::promote ? "promotes the member of"
+                           : action.kind == RosterAction::Kind::move    ? "tells the new address of"
                                                                         : "removes the member of";
   const std::string node = action.node != 0 ? "node " + std::to_string(action.node) : "a former node";
   if (Status done = act(action, *config, stop); !done) {
@@ -268,10 +286,8 @@ Result<RosterView> ManagedStore::look_at_roster(const exaconf::Config& config, c
   const std::vector<int> nodes = node_ids(config);
   view.wanted = wanted_members(nodes, options_.members);
   for (const int node : live_nodes_()) view.live.insert(node);
-  std::vector<int> seen, voters;
+  note_seen(*listed);
   for (const EtcdMember& each : *listed) {
-    if (const auto named = node_of_member_name(each.name); named && !each.is_learner)
-      voters.push_back(*named);
     RosterMember member;
     member.id = each.id;
     member.is_learner = each.is_learner;
@@ -281,18 +297,15 @@ Result<RosterView> ManagedStore::look_at_roster(const exaconf::Config& config, c
     for (const auto& [id, node] : config.nodes())
       if (each.name.empty() && contains(each.peer_urls, peer_url(node))) member.node = id;
     if (member.node) {
-      seen.push_back(*member.node);
       const EtcdClient::Endpoint at{config.nodes().at(*member.node).private_ip, options_.server.client_port};
       const auto status = etcd_.status(at, {Clock::now() + kHealth, stop});
       member.is_healthy = status && status->leader != 0 && status->member == each.id;
+      member.has_moved = !contains(each.peer_urls, peer_url(config.nodes().at(*member.node)));
     }
     for (const KeyValue& request : *lost_members)
       if (request.value == std::to_string(each.id)) view.lost.insert(each.id);
     view.members.push_back(member);
   }
-  MutexLock lock(mutex_);
-  seen_ = std::move(seen);
-  voters_ = std::move(voters);
   return view;
 }
 
@@ -308,6 +321,8 @@ Status ManagedStore::act(const RosterAction& action, const exaconf::Config& conf
       return etcd_.promote(action.member, call);
     case RosterAction::Kind::remove:
       return etcd_.remove_member(action.member, call);
+    case RosterAction::Kind::move:
+      return etcd_.move_member(action.member, peer_url(config.nodes().at(action.node)), call);
     case RosterAction::Kind::none:
       break;
   }

@@ -45,8 +45,8 @@ class ManagedStore {
 
   // What is waited for; empty: all is well.
   std::string status() const EXCLUDES(mutex_);
-  // Nodes whose members count for the majority, as last seen by the master; also of nodes that are not in
-  // EXAConf any more.
+  // Nodes whose members count for the majority, as last seen (the master looks every two seconds, others
+  // every thirty); also of nodes that are not in EXAConf any more.
   std::vector<int> voters() const EXCLUDES(mutex_);
 
   // Where the store is sought: this node's own member, those that should be there, those that were seen
@@ -59,6 +59,7 @@ class ManagedStore {
   void keep_member(std::stop_token stop);
   void look_at_member(const std::stop_token& stop);
   void play(const OwnPart& part, const OwnSituation& situation, const std::stop_token& stop);
+  void note_seen(const std::vector<EtcdMember>& members) EXCLUDES(mutex_);
   void follow_endpoints(const exaconf::Config& config) EXCLUDES(mutex_);
   void tend_roster(std::stop_token stop);
   bool change_roster(const std::stop_token& stop);  // true: something was changed
@@ -78,6 +79,7 @@ class ManagedStore {
   std::function<std::vector<int>()> live_nodes_;
   std::unique_ptr<EtcdServer> server_;  // the keeper's, and end()'s after it
   Clock::time_point asked_anew_;        // the keeper's
+  Clock::time_point look_for_members_;  // the same
 
   mutable base::Mutex mutex_;
   base::CondVar wake_;

@@ -314,9 +314,30 @@ TEST_CASE_METHOD(Fixture, "learners join and leave") {
   const auto promoted = client.promote(added->id, within());  // nobody runs it
   REQUIRE_FALSE(promoted.ok());
   CHECK(promoted.error().code == Code::wrong_state);
+  const std::string other = "http://127.0.0.1:" + std::to_string(confd::test::free_port());
+  CHECK(client.move_member(added->id, other, within()).ok());
+  const auto moved = client.members(within());
+  REQUIRE(moved.ok());
+  CHECK((moved->at(0).id == added->id ? moved->at(0) : moved->at(1)).peer_urls ==
+        std::vector<std::string>{other});
   CHECK(client.remove_member(added->id, within()).ok());
   CHECK(client.members(within())->size() == 1);
   CHECK(client.remove_member(added->id, within()).error().code == Code::not_found);
+}
+
+TEST_CASE_METHOD(Fixture, "endpoints may change while it is used") {
+  const EtcdClient::Endpoint dead{"127.0.0.1", confd::test::free_port()},
+      good{"127.0.0.1", etcd.client_port()};
+  EtcdClient moving(tls_for(etcd), {dead});
+  CHECK(moving.members(within(2s)).error().code == Code::no_quorum);
+  moving.set_endpoints({dead, good});
+  CHECK(moving.members(within()).ok());
+  moving.set_endpoints({good});  // the kept connection goes on
+  CHECK(moving.members(within()).ok());
+  moving.set_endpoints({});
+  CHECK(moving.members(within(2s)).error().code == Code::no_quorum);
+  moving.set_endpoints({good, dead});
+  CHECK(moving.members(within()).ok());
 }
 
 TEST_CASE_METHOD(Fixture, "etcd refuses strangers, and we refuse a strange etcd") {

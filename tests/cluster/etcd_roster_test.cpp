@@ -21,7 +21,8 @@ RosterView members(const std::string& text) {
     const bool is_foreign = word.front() == 'x';
     member.is_learner = word.front() == 'L';
     if (is_foreign || member.is_learner) word.erase(0, 1);
-    member.is_healthy = word.back() != '!' && word.back() != '?' && word.back() != '-';
+    member.has_moved = word.back() == '~';
+    member.is_healthy = !member.has_moved && word.back() != '!' && word.back() != '?' && word.back() != '-';
     member.is_started = word.back() != '-';
     member.id = std::stoull(word);
     if (word.back() == '?') view.lost.insert(member.id);
@@ -46,6 +47,8 @@ std::string said(const RosterAction& action) {
       return "promote " + std::to_string(action.member);
     case Kind::remove:
       return "remove " + std::to_string(action.member);
+    case Kind::move:
+      return "move " + std::to_string(action.member);
     case Kind::none:
       break;
   }
@@ -154,6 +157,15 @@ TEST_CASE("a node that was removed takes its member with it") {
       {"11 12! 13", {11, 12}, {11}, "wait"},
       {"x9 11 12", {11, 12, 13}, {11, 12}, "remove 9"},
       {"11 12 L13", {11}, {11, 12}, "remove 13"},
+  });
+}
+
+TEST_CASE("the others are told where a node is that has a new address") {
+  check({
+      {"11 12~ 13", {11, 12, 13}, {11, 12, 13}, "move 12"},
+      {"11 12~ L13", {11, 12, 13}, {11, 12, 13}, "wait"},  // no majority: nobody could agree on it
+      {"11 12 L13~", {11, 12, 13}, {11, 12, 13}, "move 13"},
+      {"11 12 13~", {11, 12, 14}, {11, 12, 13, 14}, "remove 13"},
   });
 }
 
