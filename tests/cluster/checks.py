@@ -23,6 +23,7 @@ class Witness(threading.Thread):
         self.lock = threading.Lock()
         self.history = {}  # revision: (checksum, when put in the store's own counting)
         self.texts = {}    # revision: {checksum: {user: value}}
+        self.newest = {}   # node: revision
         self.problems = []
 
     def run(self):
@@ -39,17 +40,22 @@ class Witness(threading.Thread):
             folder = node.path("etc")
             for path in [folder / "EXAConf", *folder.glob("EXAConf.[0-9]")] if all_of_them else [folder / "EXAConf"]:
                 with contextlib.suppress(FileNotFoundError):
-                    self.text(path.read_text(), path)
+                    revision = self.text(path.read_text(), path)
+                    if path.name == "EXAConf":
+                        if revision < self.newest.get(node.node_id, 0):
+                            self.problems.append(f"node {node.node_id} went back from revision {self.newest[node.node_id]} to {revision}")
+                        self.newest[node.node_id] = revision
 
     def text(self, text, path):
         revision, checksum = REVISION.search(text), CHECKSUM.search(text)
         if not revision or not checksum:
             self.problems.append(f"{path} is no whole EXAConf: {text[:200]!r}")
-            return
+            return 0
         with self.lock:
             known = self.texts.setdefault(int(revision.group(1)), {})
             if checksum.group(1) not in known and checksum.group(1) not in ("COMMIT", "NONE"):
                 known[checksum.group(1)] = {user: value_in(text, user) for user in self.users}
+        return int(revision.group(1))
 
     def look_at_store(self):
         newest = max(self.history, default=0)
@@ -188,6 +194,8 @@ def check_terms(cluster, kills):
     first = cluster.began - 3600
     problems = []
     timeline = terms(cluster, kills, first)
+    if not timeline:
+        return ["the logs tell of no master"]
     for before, after in zip(timeline, timeline[1:]):
         # A line is written some microseconds after what it tells.
         if after[0] < before[1] - 0.001:

@@ -119,6 +119,9 @@ class Terms(unittest.TestCase):
         self.assertEqual(1, len(self.violations([(11, "00:10.000000Z NOTICE node 11 is master now (term 3)"),
                                                  (12, "00:21.000000Z NOTICE node 12 is master now (term 7)")])))
 
+    def test_logs_that_tell_nothing(self):
+        self.assertEqual(["the logs tell of no master"], self.violations([(11, "00:10.000000Z NOTICE confd stops")]))
+
     def test_terms_that_go_back(self):
         found = self.violations([(11, "00:10.000000Z NOTICE node 11 is master now (term 9)"),
                                  (11, "00:11.000000Z NOTICE node 11 is not master any more (term 9, acted as one until 0 ms ago)"),
