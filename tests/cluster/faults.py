@@ -80,7 +80,11 @@ class Faults:
         return self.chance.uniform(least, most)
 
     def longer_than_the_lease(self):
-        return self.chance.uniform(self.lease + 1, 20 if self.long else self.lease + 2)
+        return self.chance.uniform(self.lease + 1, self.lease + 2.5)
+
+    def long_stop(self):
+        """Up to 20 s, the longer the rarer."""
+        return self.chance.triangular(self.lease + 1, 20, self.lease + 1) if self.long else self.longer_than_the_lease()
 
     # -- processes
     def kill(self, node_id):
@@ -104,10 +108,10 @@ class Faults:
         return Fault(what, [node_id], lambda: process.send_signal(signal.SIGCONT), seconds, hidden=(node_id,))
 
     def stop_master(self):
-        return self.stop(self.master(), self.longer_than_the_lease() if self.chance.random() < 0.7 else self.a_while(0.2, self.lease))
+        return self.stop(self.master(), self.long_stop() if self.chance.random() < 0.7 else self.a_while(0.2, self.lease))
 
     def stop_node(self):
-        return self.stop(self.other(), self.longer_than_the_lease() if self.chance.random() < 0.7 else self.a_while(0.2, self.lease))
+        return self.stop(self.other(), self.long_stop() if self.chance.random() < 0.7 else self.a_while(0.2, self.lease))
 
     # -- the store
     def member_lost(self):
