@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 INSIDE = "CONFD_TEST_NAMESPACES"
 PORTS = (2379, 2380)
@@ -148,9 +149,10 @@ class SlowDisk:
                 old = new
                 if "io" not in (new / "cgroup.subtree_control").read_text():
                     return
-            for left in old.glob("confd-test-*"):  # of a test that was killed
+            for left in old.glob("confd-test-*"):  # of a test that was killed, not of one that begins
                 with contextlib.suppress(OSError):
-                    left.rmdir()
+                    if time.time() - left.stat().st_mtime > 3600:
+                        left.rmdir()
             group = old / f"confd-test-{os.urandom(4).hex()}"
             group.mkdir()
             self.group = group
