@@ -41,6 +41,8 @@ void Publisher::adopt(exaconf::ConfigPtr agreed, std::function<void(Status)> don
 }
 
 void Publisher::take_up(exaconf::ConfigPtr agreed, const std::function<void(Status)>& done) {
+  // The watch saw it before this node published a later one; only the newest is tried again (a full disk).
+  if (agreed->revision() < agreed_revision_) return done({});
   const exaconf::ConfigPtr before = store_.current();
   Status status;
   if (agreed->text() != before->text()) status = store_.adopt(agreed);
@@ -71,6 +73,7 @@ Result<exaconf::ConfigPtr> Publisher::publish_edit(const FarEdit& edit) {
   next_revision_ = (*sealed)->revision() + 1;
   if (hooks_.agree) {
     if (const Status agreed = hooks_.agree(*base, **sealed); !agreed) return agreed.error();
+    agreed_revision_ = (*sealed)->revision();
     if (const Status written = store_.adopt(*sealed); !written && hooks_.on_problem)
       hooks_.on_problem({written.error().code,
                          "revision " + std::to_string((*sealed)->revision()) +
@@ -91,13 +94,10 @@ void Publisher::run() {
     bool stopping = false;
     {
       MutexLock lock(mutex_);
-      const auto gathers = [this]() REQUIRES_LOCK(mutex_) {
-        return not_held_ > 0 && !stopping_ && std::chrono::steady_clock::now() < gather_until_;
-      };
-      while ((waiting_.empty() || gathers()) && adoptions_.empty() && far_edits_.empty() && !stopping_ &&
+      while (waiting_.empty() && adoptions_.empty() && far_edits_.empty() && !stopping_ &&
              std::chrono::steady_clock::now() < next_look)
-        wake_.wait_until(mutex_, waiting_.empty() ? next_look : std::min(next_look, gather_until_));
-      if (!gathers()) batch.swap(waiting_);
+        wake_.wait_until(mutex_, next_look);
+      batch.swap(waiting_);
       adoptions.swap(adoptions_);
       far_edits.swap(far_edits_);
       stopping = stopping_;
@@ -184,6 +184,7 @@ void Publisher::publish_batch(std::vector<PublishRequest> batch) {
     status = hooks_.agree(*base, *head);
     CONFD_FAILPOINT("publisher.agreed");
     if (status) {
+      agreed_revision_ = head->revision();
       // In force from here on. A node that can't write it down is behind, and takes it up again later.
       if (const Status written = store_.adopt(head); !written && hooks_.on_problem)
         hooks_.on_problem({written.error().code,
@@ -200,17 +201,7 @@ void Publisher::publish_batch(std::vector<PublishRequest> batch) {
     if (hooks_.on_revision) hooks_.on_revision(head);
     auto held = std::make_shared<std::vector<Prepared>>(std::move(prepared));
     auto requests = std::make_shared<std::vector<PublishRequest>>(std::move(batch));
-    {
-      MutexLock lock(mutex_);
-      ++not_held_;
-      gather_until_ = std::chrono::steady_clock::now() + hooks_.gather;
-    }
-    hooks_.when_held(head->revision(), [this, held, requests](std::vector<int> behind) {
-      {
-        MutexLock lock(mutex_);
-        --not_held_;
-      }
-      wake_.notify_one();
+    hooks_.when_held(head->revision(), [held, requests](std::vector<int> behind) {
       for (Prepared& one : *held) {
         one.publication.behind = behind;
         one.request->done(std::move(one.publication));

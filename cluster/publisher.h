@@ -62,15 +62,13 @@ class Publisher {
     // A node that is not master asks the master to take an edit by hand; without it `agree` is asked.
     exaconf::Store::Agree propose;
     std::function<void(const base::Error&)> on_problem;  // for the log
-    // So long the next batch gathers while the last one is not held: larger ones cost less. when_held must
-    // have called back before the publisher goes.
-    std::chrono::milliseconds gather{50};
   };
   Publisher(exaconf::Store& store, std::int64_t first_free, Hooks hooks);
   ~Publisher();  // publishes what waits, then ends
 
   void publish(PublishRequest request) EXCLUDES(mutex_);
-  // Takes up what was agreed on elsewhere, whatever this node holds; `done` when it is durable.
+  // Takes up what was agreed on elsewhere, whatever this node holds; `done` when it is durable. What comes too
+  // late, behind a publication of this node, is left out.
   void adopt(exaconf::ConfigPtr agreed, std::function<void(base::Status)> done) EXCLUDES(mutex_);
   // Takes an edit that was made by hand on another node on the revision `base`: it becomes the next revision
   // here, `done` gets it. Code::conflict: another revision is in force meanwhile.
@@ -92,7 +90,8 @@ class Publisher {
 
   exaconf::Store& store_;
   const Hooks hooks_;
-  std::int64_t next_revision_;  // publisher thread only
+  std::int64_t next_revision_;        // publisher thread only
+  std::int64_t agreed_revision_ = 0;  // the newest that agree() took; publisher thread only
   base::Mutex mutex_;
   base::CondVar wake_;
   std::vector<PublishRequest> waiting_ GUARDED_BY(mutex_);
@@ -102,8 +101,6 @@ class Publisher {
   };
   std::vector<Adoption> adoptions_ GUARDED_BY(mutex_);
   std::vector<FarEdit> far_edits_ GUARDED_BY(mutex_);
-  int not_held_ GUARDED_BY(mutex_) = 0;  // batches
-  std::chrono::steady_clock::time_point gather_until_ GUARDED_BY(mutex_);
   bool stopping_ GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

@@ -131,59 +131,27 @@ TEST_CASE_METHOD(Fixture, "Those that wait together are written once, in order, 
   CHECK(files.calls() - calls < 2 * 25);  // two writes with their history, not four
 }
 
-TEST_CASE_METHOD(Fixture, "Those that come while other nodes take up the last batch share the next") {
-  std::vector<std::function<void(std::vector<int>)>> batches;  // not held by the other nodes yet
+TEST_CASE_METHOD(Fixture, "What was agreed on before an own publication comes too late") {
   Publisher::Hooks hooks;
   hooks.sync_records = [] { return Status(); };
   hooks.agree = [](const exaconf::Config&, const exaconf::Config&) { return Status(); };
-  hooks.when_held = [&](std::int64_t, std::function<void(std::vector<int>)> done) {
-    base::MutexLock lock(mutex);
-    batches.push_back(std::move(done));
-  };
-  hooks.gather = std::chrono::hours(1);
-  const auto count = [&] {
-    base::MutexLock lock(mutex);
-    return batches.size();
-  };
-  const auto held = [&](std::size_t number) {
-    REQUIRE(test::eventually([&] { return count() > number; }));
-    std::function<void(std::vector<int>)> done;
-    {
-      base::MutexLock lock(mutex);
-      done = batches[number];
-    }
-    done({});
+  hooks.on_revision = [this](const exaconf::ConfigPtr& config) {
+    say("revision " + std::to_string(config->revision()));
   };
   publisher = std::make_unique<Publisher>(*store, 4, std::move(hooks));
-  const Done first = publish(login("alice", false), "first");
-  REQUIRE(test::eventually([&] { return count() == 1; }));
-  const Done a = publish(login("bob", true), "a");
-  // The publisher is not idle: it takes up what others agreed on.
-  Answer<Status> adopted;
-  publisher->adopt(store->current(), adopted.callback());
-  CHECK(adopted.get().ok());
-  const Done b = publish(login("carol", false), "b");
-  CHECK(count() == 1);
-  held(0);
-  CHECK(first.get().ok());
-  held(1);
-  CHECK(a.get()->written_revision == 6);
-  CHECK(b.get()->written_revision == 6);
-  CHECK(count() == 2);
-}
-
-TEST_CASE_METHOD(Fixture, "A batch does not wait for nodes that do not take the last one up") {
-  std::atomic<int> batches{0};
-  Publisher::Hooks hooks;
-  hooks.sync_records = [] { return Status(); };
-  hooks.agree = [](const exaconf::Config&, const exaconf::Config&) { return Status(); };
-  hooks.when_held = [&](std::int64_t, const std::function<void(std::vector<int>)>&) { ++batches; };
-  hooks.gather = std::chrono::milliseconds(5);
-  publisher = std::make_unique<Publisher>(*store, 4, std::move(hooks));
-  for (int number : {1, 2, 3}) {
-    publish(login("alice", number % 2 == 0), "job");
-    CHECK(test::eventually([&] { return batches == number; }));
-  }
+  REQUIRE(publish(set("10.0.0.1")).get().ok());
+  const exaconf::ConfigPtr fourth = store->current();
+  REQUIRE(publish(set("10.0.0.2")).get().ok());
+  Answer<Status> late;
+  publisher->adopt(fourth, late.callback());
+  CHECK(late.get().ok());
+  CHECK(on_disk()->revision() == 5);
+  // One job more, so that all that was said of the two before is there.
+  REQUIRE(publish(set("10.0.0.3")).get().ok());
+  CHECK(test::eventually([&] { return said().size() >= 3; }));
+  std::vector<std::string> revisions = said();
+  std::erase_if(revisions, [](const std::string& one) { return !one.starts_with("revision"); });
+  CHECK(revisions == std::vector<std::string>{"revision 4", "revision 5", "revision 6"});
 }
 
 TEST_CASE_METHOD(Fixture, "One that no longer applies fails alone, and uses up no number") {
