@@ -122,6 +122,7 @@ void Publisher::look() {
   if (!agree && hooks_.agree)
     agree = [this](const exaconf::Config& base, exaconf::ConfigPtr next) -> Result<exaconf::ConfigPtr> {
       if (const Status agreed = hooks_.agree(base, *next); !agreed) return agreed.error();
+      agreed_revision_ = next->revision();
       return next;
     };
   const auto edit = store_.poll(next_revision_, agree);

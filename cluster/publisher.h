@@ -67,8 +67,8 @@ class Publisher {
   ~Publisher();  // publishes what waits, then ends
 
   void publish(PublishRequest request) EXCLUDES(mutex_);
-  // Takes up what was agreed on elsewhere, whatever this node holds; `done` when it is durable. What comes too
-  // late, behind a publication of this node, is left out.
+  // Takes up what was agreed on elsewhere, whatever this node holds; `done` when it is durable. What comes
+  // too late, behind a publication of this node, is left out.
   void adopt(exaconf::ConfigPtr agreed, std::function<void(base::Status)> done) EXCLUDES(mutex_);
   // Takes an edit that was made by hand on another node on the revision `base`: it becomes the next revision
   // here, `done` gets it. Code::conflict: another revision is in force meanwhile.
