@@ -88,7 +88,8 @@ struct PeerLink::State {
   };
   Result<Opened> open(int node, std::string_view operation, const base::Struct& params, std::string_view kind,
                       const Transfer& transfer);
-  void give_up(int node, const Opened& opened);
+  // Tells the other end, hands `why` through.
+  Error give_up(int node, const Opened& opened, Error why);
 };
 
 std::unique_ptr<PeerLink::State::Connection> PeerLink::State::take(int node, const PeerAddress& address,
@@ -227,9 +228,10 @@ Result<PeerLink::State::Opened> PeerLink::State::open(int node, std::string_view
   return opened;
 }
 
-void PeerLink::State::give_up(int node, const Opened& opened) {
+Error PeerLink::State::give_up(int node, const Opened& opened, Error why) {
   (void)ask(node, post(opened.path + "?end=1", "", wire::kPieceType), {Clock::now() + kFarewell, false, {}})
       .ok();  // it forgets the transfer by itself, later
+  return why;
 }
 
 Result<base::Struct> PeerLink::fetch(int node, std::string_view operation, const base::Struct& params,
@@ -237,10 +239,6 @@ Result<base::Struct> PeerLink::fetch(int node, std::string_view operation, const
                                      const Transfer& transfer) {
   const auto opened = state_->open(node, operation, params, "fetch", transfer);
   if (!opened) return opened.error();
-  const auto failed = [&](Error error) {
-    state_->give_up(node, *opened);
-    return error;
-  };
   Sha256 sum;
   Pace pace(transfer.bytes_per_second);
   for (std::uint64_t number = 0;; ++number) {
@@ -249,15 +247,15 @@ Result<base::Struct> PeerLink::fetch(int node, std::string_view operation, const
         post(opened->path + "?piece=" + std::to_string(number) + "&size=" + std::to_string(pace.piece()), "",
              wire::kPieceType),
         opened->rules);
-    if (!response) return failed(response.error());
+    if (!response) return state_->give_up(node, *opened, response.error());
     const auto type = std::find_if(
         response->headers.begin(), response->headers.end(),
         [](const auto& header) { return base::equals_ignoring_case(header.first, "Content-Type"); });
     if (type != response->headers.end() && type->second == wire::kPieceType) {
       sum.add(response->body);
       if (Status done = pace.pass(response->body.size(), opened->rules.deadline, transfer.stop); !done)
-        return failed(done.error());
-      if (Status done = sink(response->body); !done) return failed(done.error());
+        return state_->give_up(node, *opened, done.error());
+      if (Status done = sink(response->body); !done) return state_->give_up(node, *opened, done.error());
       continue;
     }
     const auto end = wire::parse_answer(response->body);
@@ -279,27 +277,23 @@ Result<base::Value> PeerLink::send(int node, std::string_view operation, const b
                                    const Transfer& transfer) {
   const auto opened = state_->open(node, operation, params, "send", transfer);
   if (!opened) return opened.error();
-  const auto failed = [&](Error error) {
-    state_->give_up(node, *opened);
-    return error;
-  };
   Sha256 sum;
   Pace pace(transfer.bytes_per_second);
   std::uint64_t number = 0;
   for (;;) {
     const auto content = more();
-    if (!content) return failed(content.error());
+    if (!content) return state_->give_up(node, *opened, content.error());
     if (content->empty()) break;
     for (std::size_t at = 0; at < content->size();) {
       const std::string piece = content->substr(at, pace.piece());
       at += piece.size();
       sum.add(piece);
       if (Status done = pace.pass(piece.size(), opened->rules.deadline, transfer.stop); !done)
-        return failed(done.error());
+        return state_->give_up(node, *opened, done.error());
       const auto taken = state_->ask_value(
           node, post(opened->path + "?piece=" + std::to_string(number++), piece, wire::kPieceType),
           opened->rules);
-      if (!taken) return failed(taken.error());
+      if (!taken) return state_->give_up(node, *opened, taken.error());
     }
   }
   auto end = post(opened->path + "?piece=" + std::to_string(number), "", wire::kPieceType);

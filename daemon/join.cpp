@@ -99,6 +99,26 @@ std::optional<std::string> location(const rpc::HttpResponse& response) {
   return std::nullopt;
 }
 
+std::optional<int> node_of_root(base::FileSystem& files, const Root& root) {
+  const auto certificate = files.read(root.node_certificate());
+  return certificate ? auth::node_of_certificate(*certificate) : std::nullopt;
+}
+
+// Before the token is used up.
+Status check_place(const Options& options, base::FileSystem& files, const Root& root) {
+  if (options.renew) {
+    if (files.status(root.exaconf())) return {};
+    return Error{Code::not_found, "There is no " + root.exaconf() + "; without --renew a new node is made"};
+  }
+  if (Status done = check_root_is_free(files, root); !done) return done;
+  if (files.status(root.cluster_authority_key()) || files.status(root.node_certificate()))
+    return Error{Code::exists, root.cluster_directory() +
+                                   " holds certificates of a cluster already; choose another --root, or "
+                                   "delete the folder"};
+  if (Status done = check_device_size(options.device_size); !done) return done;
+  return check_cluster_settings_are_free(files, root);
+}
+
 struct Asking {
   int node = 0;
   std::string secret;
@@ -176,16 +196,36 @@ Status write_identity(base::FileSystem& files, const Root& root, const auth::Joi
 
 }  // namespace
 
+Status make_new_authority(const Options& options, base::FileSystem& files, base::Clock& clock,
+                          std::ostream& out) {
+  const Root root(options.root);
+  if (!files.status(root.cluster_authority_key()))
+    return Error{Code::not_found, "There is no " + root.cluster_authority_key() +
+                                      "; a new authority is made where the key of the old one is"};
+  const auto old = files.read(root.cluster_authority());
+  if (!old) return old.error();
+  const auto text = files.read(root.exaconf());
+  if (!text) return text.error();
+  const auto config = exaconf::Config::load(*text);
+  if (!config) return config.error();
+  const std::string* name = (*config)->get("Global", "ClusterName");
+  const auto made = auth::make_cluster_authority(name ? *name : std::string(), clock.now());
+  if (!made) return made.error();
+  // After a crash between the two nothing is signed, with a clear text; done again it is whole.
+  for (const auto& [path, content] : {std::pair(root.cluster_authority(), made->certificate_pem + *old),
+                                      std::pair(root.cluster_authority_key(), made->key_pem)})
+    if (Status done = base::replace_file(files, path, content, 0600); !done) return done;
+  out << root.cluster_authority() << " holds a new authority, and the old one behind it. Go on:\n"
+      << "  copy it to all nodes and restart confd there, node by node: they trust both\n"
+      << "  give each node a new certificate: confd --make-token ID, confd --join ADDRESS --renew\n"
+      << "  then take the old one out of ca.crt everywhere, and restart confd node by node\n";
+  return {};
+}
+
 Status join(const Options& options, base::FileSystem& files, base::Clock& clock, base::Random& random,
             std::istream& in, std::ostream& out) {
   const Root root(options.root);
-  if (Status done = check_root_is_free(files, root); !done) return done;
-  if (files.status(root.cluster_authority_key()) || files.status(root.node_certificate()))
-    return Error{Code::exists, root.cluster_directory() +
-                                   " holds certificates of a cluster already; choose another --root, or "
-                                   "delete the folder"};
-  if (Status done = check_device_size(options.device_size); !done) return done;
-  if (Status done = check_cluster_settings_are_free(files, root); !done) return done;
+  if (Status done = check_place(options, files, root); !done) return done;
   const auto address = parse_address(options.join);
   if (!address) return address.error();
   const auto token = given_token(options, files, in);
@@ -195,6 +235,9 @@ Status join(const Options& options, base::FileSystem& files, base::Clock& clock,
   if (options.node && *options.node != *id)
     return Error{Code::bad_parameter, "--node " + std::to_string(*options.node) +
                                           ": the join token is for node " + std::to_string(*id)};
+  if (const auto own = node_of_root(files, root); own && *own != *id)
+    return Error{Code::bad_parameter, root.directory() + " is node " + std::to_string(*own) +
+                                          ", the join token is for node " + std::to_string(*id)};
   const auto secret = auth::join_secret(*token);
   if (!secret) return secret.error();
   const auto request = auth::make_certificate_request(*id);
@@ -207,6 +250,12 @@ Status join(const Options& options, base::FileSystem& files, base::Clock& clock,
   const auto node = (*config)->nodes().find(*id);
   if (node == (*config)->nodes().end() || auth::node_of_certificate(answer->certificate) != *id)
     return Error{Code::internal, "the master's answer is not for node " + std::to_string(*id)};
+  if (options.renew) {
+    if (Status done = write_identity(files, root, *answer, request->key_pem); !done) return done;
+    out << "Node " << *id << " has a new certificate and key in " << root.cluster_directory()
+        << "; restart confd to use them\n";
+    return {};
+  }
   if (Status done = make_folders_and_device(files, root, options.device_size); !done) return done;
   if (Status done = write_identity(files, root, *answer, request->key_pem); !done) return done;
   const bool self_signed = certificate_is_ours(**config, root);

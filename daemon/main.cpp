@@ -99,6 +99,10 @@ int main(int argc, char** argv) {
           !done)
         return failed(done.error());
       return 0;
+    case Options::Action::new_authority:
+      if (const Status done = confd::daemon::make_new_authority(*options, files, clock, std::cout); !done)
+        return failed(done.error());
+      return 0;
     case Options::Action::make_token:
       if (const Status done = confd::daemon::make_token(*options, files, std::cout, std::cerr); !done)
         return failed(done.error());

@@ -55,7 +55,8 @@ constexpr Option kOptions[] = {
        o.listen.push_back(v);
        return {};
      }},
-    {"--port", "N", "port to listen on (default: XMLRPCPort of EXAConf)",
+    {"--port", "N",
+     "port to listen on, of this node alone (default: XMLRPCPort of EXAConf, where other nodes look for it)",
      [](Options& o, const std::string& v) { return number(v, 0, 65535, [&](int n) { o.port = n; }); }},
     {"--init", "", "make a new node in --root, then exit", &act<Options::Action::init>},
     {"--node-id", "ID", "with --init: its node id (default 11)",
@@ -98,6 +99,16 @@ constexpr Option kOptions[] = {
     {"--token", "TOKEN",
      "with --join: the join token; whoever lists processes sees it until it is used, so rather --token-file",
      &text<&Options::token>},
+    {"--renew", "",
+     "with --join: the node is there; replace its certificate and key of the cluster (etc/cluster) only",
+     [](Options& o, const std::string&) -> std::string {
+       o.renew = true;
+       return {};
+     }},
+    {"--new-authority", "",
+     "where the key of the cluster's authority is: put a new authority before the old one, then exit; "
+     "docs/operations.md says how to go on",
+     &act<Options::Action::new_authority>},
     {"--make-token", "ID", "on the master: print a join token for this node of EXAConf, then exit",
      [](Options& o, const std::string& v) {
        o.action = Options::Action::make_token;

@@ -14,6 +14,7 @@ struct Options {
     run,
     init,
     join,
+    new_authority,
     make_token,
     check,
     renew_certificate,
@@ -41,6 +42,7 @@ struct Options {
   std::string join;  // address of the master
   std::string token;
   std::string token_file;  // "-": standard input
+  bool renew = false;      // the root is there, only its identity is replaced
   // --make-token
   int token_node = 0;
   int valid_seconds = 24 * 3600;

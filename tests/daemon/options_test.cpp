@@ -45,3 +45,22 @@ TEST_CASE("the help names every option that is parsed") {
                            "--archive-volume-size", "--check", "--renew-certificate", "--version", "--help"})
     CHECK(help.find(name) != std::string::npos);
 }
+
+TEST_CASE("a node joins by an address and a token, and a token is made for a node") {
+  const auto join = parse_options({"--root=/r", "--join", "10.0.0.11", "--token-file", "-"});
+  REQUIRE(join);
+  CHECK(join->action == Options::Action::join);
+  CHECK(join->join == "10.0.0.11");
+  CHECK(join->token_file == "-");
+  const auto token = parse_options({"--make-token", "12", "--valid", "60", "--with-authority"});
+  REQUIRE(token);
+  CHECK(token->action == Options::Action::make_token);
+  CHECK(token->token_node == 12);
+  CHECK(token->valid_seconds == 60);
+  CHECK(token->with_authority);
+  CHECK(parse_options({"--join", "10.0.0.11", "--token", "x", "--renew"})->renew);
+  CHECK_FALSE(parse_options({"--join", ""}));
+  CHECK_FALSE(parse_options({"--make-token", "0"}));
+  CHECK_FALSE(parse_options({"--init", "--store", "paper"}));
+  CHECK(parse_options({"--init", "--store", "managed"})->store == "managed");
+}

@@ -5,6 +5,8 @@ import json
 import os
 import pathlib
 import re
+import shutil
+import signal
 import socket
 import ssl
 import stat
@@ -88,6 +90,7 @@ class Join(unittest.TestCase):
         cls.cluster.__enter__()
         cls.master = cls.cluster.master()
         cls.folder = tempfile.mkdtemp(prefix="confd-join-")
+        cls.addClassCleanup(shutil.rmtree, cls.folder, True)
         cls.net = cls.master.address.rsplit(".", 1)[0]
         for node_id in (12, 13):
             cls.cluster.committed("node_add", {"nid": node_id, "priv_net": f"{cls.net}.{node_id}/8", "offline": True})
@@ -168,6 +171,51 @@ class Join(unittest.TestCase):
         made = self.confd("--root", self.root, "--make-token", "13")
         self.assertEqual(1, made.returncode)
         self.assertIn(f"Only the master lets nodes join: node 11 at {self.master.address}", made.stderr)
+
+    def test_a_certificate_is_renewed_in_place(self):
+        self.assertEqual(0, self.join(self.make_token(13)).returncode)
+        cluster = pathlib.Path(self.root, "etc/cluster")
+        before = {name: (cluster / name).read_text() for name in ("node.crt", "node.key", "ca.crt")}
+        exaconf = pathlib.Path(self.root, "etc/EXAConf").read_text()
+
+        def renew(token):
+            return self.confd("--root", self.root, "--join", f"{self.master.address}:{self.master.port}", "--token-file", "-", "--renew", input=token + "\n")
+        other = self.make_token(12)
+        done = renew(other)
+        self.assertEqual(1, done.returncode)
+        self.assertIn("is node 13, the join token is for node 12", done.stderr)
+        self.assertEqual(0, self.join(other, root=self.root + "-12").returncode)  # it was not used up
+        done = renew(self.make_token(13))
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertEqual(before["ca.crt"], (cluster / "ca.crt").read_text())
+        for name in ("node.crt", "node.key"):
+            self.assertNotEqual(before[name], (cluster / name).read_text())
+        self.assertEqual(exaconf, pathlib.Path(self.root, "etc/EXAConf").read_text())
+        self.assertEqual(0, self.confd("--root", self.root, "--check").returncode)
+        node = self.start(13, self.root)
+        node.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "certificate and log level were read again" in node.log(), 10, "the certificate being read")
+        self.assertNotIn(" ERR ", node.log())
+        without = self.confd("--root", self.root + "-none", "--join", "x", "--token", WRONG, "--renew")
+        self.assertIn("without --renew a new node is made", without.stderr)
+
+    def test_a_new_authority_stands_before_the_old_one(self):
+        shutil.copytree(self.master.root, self.root, ignore=shutil.ignore_patterns("*.sock"))
+        cluster = pathlib.Path(self.root, "etc/cluster")
+        old = (cluster / "ca.crt").read_text()
+        done = self.confd("--root", self.root, "--new-authority")
+        self.assertEqual(0, done.returncode, done.stderr)
+        both = (cluster / "ca.crt").read_text()
+        self.assertEqual(2, both.count("BEGIN CERTIFICATE"))
+        self.assertTrue(both.endswith(old))
+
+        def public(*command):
+            return subprocess.run(["openssl", *command], capture_output=True, text=True, check=True).stdout
+        self.assertEqual(public("pkey", "-in", cluster / "ca.key", "-pubout"), public("x509", "-in", cluster / "ca.crt", "-pubkey", "-noout"))
+        self.assertEqual(0o600, stat.S_IMODE((cluster / "ca.key").stat().st_mode))
+        self.assertEqual(0, self.confd("--root", self.root, "--check").returncode)  # its certificate of the old one is trusted still
+        (cluster / "ca.key").unlink()
+        self.assertIn("is made where the key of the old one is", self.confd("--root", self.root, "--new-authority").stderr)
 
     def test_a_node_can_get_the_authority(self):
         done = self.join(self.make_token(13, "--with-authority"))
