@@ -98,7 +98,8 @@ void check_majority_stays(JobContext& context, const std::vector<int>& leaving, 
       throw JobError{base::Code::wrong_state,
                      nodes_text(leaving) + " can't be " + std::string(verb) +
                          ": the store of EXAConf runs on " + nodes_text(members) +
-                         ", and needs more than half of them alive; take fewer at a time"};
+                         ", and needs more than half of them alive; take fewer at a time, or try "
+                         "again when it has followed the last change of the nodes"};
   }
   if (left * 2 > in_service) return;
   throw JobError{base::Code::wrong_state,

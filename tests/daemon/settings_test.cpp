@@ -78,6 +78,15 @@ TEST_CASE("the managed store's settings are checked against each other") {
   CHECK(problem("cluster:\n  store: etcd\n  lease_seconds: 1\n") == "accepted");
 }
 
+TEST_CASE("the platform's settings name programs and folders by their whole path") {
+  CHECK(problem("platform:\n  provider: local\n  nodes_folder: /srv/confd\n") == "accepted");
+  CHECK(problem("platform:\n  provider: hook\n  hook: /etc/confd/hook\n") == "accepted");
+  CHECK(problem("platform:\n  provider: hook\n").find("must name the program") != std::string::npos);
+  CHECK(problem("platform:\n  update_hook: hook\n") ==
+        "confd.yaml: `platform: update_hook` wants the whole path");
+  CHECK(problem("platform:\n  provider: aws\n").find("one of: none, local, hook") != std::string::npos);
+}
+
 TEST_CASE("the sample shows the defaults, and is valid when uncommented") {
   const std::string sample = confd::daemon::settings_sample();
   CHECK(parse_settings(sample, "sample"));

@@ -48,6 +48,20 @@ TEST_CASE("An interrupted modify job says that EXAConf is as before and its comm
   CHECK(recover(dry, kOnDisk).text == read.text);
 }
 
+TEST_CASE("A job that puts edits in force before it ends does not claim that EXAConf is as before") {
+  JobRecord r = record(JobKind::modify, Stage::scheduled);
+  r.job = "infra_instances_add";
+  Recovery decided = recover(r, kOnDisk);
+  CHECK(decided.verdict == Verdict::interrupted);
+  CHECK(decided.text.find("its changes of EXAConf and its commands may have been") != std::string::npos);
+  CHECK(decided.text.find("not changed") == std::string::npos);
+  r.stage = Stage::finished;
+  r.published = PublishedAs{18, 19, 19, "c19"};
+  decided = recover(r, kOnDisk);
+  CHECK(decided.text.find("only what this job had put in force earlier is there") != std::string::npos);
+  CHECK(decided.text.find("not changed") == std::string::npos);
+}
+
 TEST_CASE("A job whose write is on disk is committed, whichever job wrote it") {
   for (const Stage stage : {Stage::executed, Stage::finished, Stage::committed}) {
     JobRecord r = record(JobKind::modify, stage);
