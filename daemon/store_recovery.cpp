@@ -71,9 +71,12 @@ Status wait_until_it_leads(cluster::EtcdClient& etcd, const cluster::EtcdClient:
       return Error{Code::wrong_state, "the store has " + std::to_string(members->size()) +
                                           " members still: it was not cut down to this node's"};
     }
-    if (!server.runs()) return Error{Code::io_error, "etcd ended; " + server.settings().log + " says why"};
-    if (Clock::now() >= until)
-      return Error{Code::timeout, "etcd does not serve: " + (status ? members.error() : status.error()).text};
+    if (server.ends_within(kPause))
+      return Error{Code::io_error, "etcd ended; " + server.settings().log + " says why"};
+    if (Clock::now() < until) continue;
+    return Error{Code::timeout, "etcd does not serve: " + (!status    ? status.error().text
+                                                           : !members ? members.error().text
+                                                                      : "it has no leader")};
   }
 }
 

@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import socket
 import sys
 import time
 import unittest
@@ -133,7 +134,13 @@ class ThreeNodes(Managed):
         print(f"    order {order}", file=sys.stderr)
         # Alone it reads and says what it waits for; nothing is changed, nothing hangs.
         first = self.cluster.nodes[order[0]]
-        self.cluster.start_node(order[0])
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+            systemd.bind(os.path.join(first.folder, "notify"))
+            systemd.settimeout(30)
+            first.env.update(NOTIFY_SOCKET=systemd.getsockname(), WATCHDOG_USEC="400000")
+            self.cluster.start_node(order[0])
+            while "no master is known: the cluster's store does not answer" not in systemd.recv(4096).decode():
+                pass
         self.assertEqual(0, first.job("node_list")["result_code"])
         self.assertEqual("NoQuorum", first.job("user_create", user(99))["result_name"])
         for node_id in order[1:]:
@@ -172,6 +179,18 @@ class ThreeNodes(Managed):
         self.cluster.nodes[11].stop()
         self.create()
         self.all_there()
+
+    def test_a_member_of_the_lost_store_that_comes_back_is_added_anew(self):
+        self.create()
+        self.kill_all()
+        shutil.rmtree(self.cluster.nodes[12].path("data/etcd"))
+        self.command(11, "--recover-store")
+        for node_id in (11, 13, 12):  # 13 with its old data
+            self.cluster.start_node(node_id)
+        self.create(60)
+        self.cluster.members([11, 12, 13], 90)
+        self.assertTrue(self.cluster.nodes[13].path("data/etcd.removed").exists())
+        self.all_there(30)
 
     def test_all_data_of_the_store_is_lost_and_exaconf_is_the_backup(self):
         self.create()
