@@ -64,3 +64,9 @@ TEST_CASE("a node joins by an address and a token, and a token is made for a nod
   CHECK_FALSE(parse_options({"--init", "--store", "paper"}));
   CHECK(parse_options({"--init", "--store", "managed"})->store == "managed");
 }
+
+TEST_CASE("the ways out of a lost store are commands of their own") {
+  CHECK(parse_options({"--root=/r", "--recover-store"})->action == Options::Action::recover_store);
+  CHECK(parse_options({"--root=/r", "--forget-store"})->action == Options::Action::forget_store);
+  CHECK_FALSE(parse_options({"--recover-store=11"}));
+}
