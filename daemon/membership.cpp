@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::chrono::seconds kStoreAtStart{10};
 // A watch without a sign of life for so many leases is taken for dead.
-constexpr int kSilence = 2;
+constexpr int kSilence = 1;
 
 }  // namespace
 
