@@ -183,12 +183,4 @@ base::Status JoinTokens::use(const Held& held, std::string_view by) {
   return write_entries(files_, path_, *entries);
 }
 
-bool JoinTokens::any_open() const {
-  base::MutexLock lock(mutex_);
-  const std::int64_t now = to_seconds(clock_.now());
-  const auto entries = read_entries(files_, path_, now);
-  return !entries || std::any_of(entries->begin(), entries->end(),
-                                 [&](const Entry& entry) { return entry.is_open(now); });
-}
-
 }  // namespace confd::auth

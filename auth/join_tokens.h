@@ -45,8 +45,6 @@ class JoinTokens {
   // Marks it as used, durably before it returns ok. `by`: the address, for the next who asks. Errors as
   // find().
   base::Status use(const Held& held, std::string_view by) EXCLUDES(mutex_);
-  // Whether somebody may still join by one of them.
-  bool any_open() const EXCLUDES(mutex_);
 
  private:
   base::FileSystem& files_;
