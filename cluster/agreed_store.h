@@ -74,8 +74,10 @@ class AgreedStore {
   virtual base::Status renew(Lease lease, const Limits& limits) = 0;
   virtual base::Status end_lease(Lease lease, const Limits& limits) = 0;
 
-  // Says that the node is alive and what it holds.
-  virtual base::Status report(Lease lease, int node, const HeldRevision& held, const Limits& limits) = 0;
+  // Says that the node is alive and what it holds. `at`: position of the head that this is true of; another
+  // one is in force: Code::conflict, nothing is said. 0: whatever is in force.
+  virtual base::Status report(Lease lease, int node, const HeldRevision& held, std::int64_t at,
+                              const Limits& limits) = 0;
   // This node's term, which lasts as long as the lease lives. 0: another node is master.
   virtual base::Result<Term> become_master(Lease lease, int node, const Limits& limits) = 0;
   // `successor` (0: none) may go first, as long as `lease` lives.

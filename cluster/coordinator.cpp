@@ -162,16 +162,21 @@ void Coordinator::report(std::stop_token stop) {
   const exaconf::ConfigPtr config = hooks_.current();
   const HeldRevision held = held_by(*config);
   AgreedStore::Lease lease = 0;
+  std::int64_t at = 0;
   {
     MutexLock lock(mutex_);
     if (lease_ == 0 || reported_ == held || !has_view_) return;
     // It counts as alive from its first report on: not before it holds what the others hold.
+    // The store looks once more: a master that asks right after its put who lives must not meet one that is
+    // behind.
     if (reported_.revision == 0 && view_.head && !is_head(*config, *view_.head)) return;
+    if (reported_.revision == 0 && view_.head) at = view_.head->position;
     // What the master holds, nobody waits for; that it lives is told. As soon as it is none it tells.
     if (is_master_ && reported_.revision != 0) return;
     lease = lease_;
   }
-  const Status done = store_.report(lease, options_.node, held, within(options_.lease / 3, std::move(stop)));
+  const Status done =
+      store_.report(lease, options_.node, held, at, within(options_.lease / 3, std::move(stop)));
   MutexLock lock(mutex_);
   if (done && lease_ == lease) {
     reported_ = held;
@@ -452,7 +457,11 @@ Result<std::int64_t> Coordinator::settle(const AgreedRevision& head, const Agree
     if (last.code == Code::conflict || last.code == Code::wrong_state) {
       const auto found = store_.was_published({sent.revision, sent.checksum}, limits);
       if (found && *found) return **found;
-      if (found) return last;
+      if (found && last.code == Code::wrong_state) return last;
+      if (found)  // an earlier fence, whose answer got lost too, moved the position
+        return Error{Code::no_quorum, "the cluster's store did not take revision " +
+                                          std::to_string(sent.revision) +
+                                          "; EXAConf was not changed, try again"};
       last = found.error();
     }
     MutexLock lock(mutex_);

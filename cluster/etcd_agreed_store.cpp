@@ -140,14 +140,20 @@ Status EtcdAgreedStore::end_lease(Lease lease, const Limits& limits) {
   return etcd_.revoke_lease(lease, call_of(limits));
 }
 
-Status EtcdAgreedStore::report(Lease lease, int node, const HeldRevision& held, const Limits& limits) {
+Status EtcdAgreedStore::report(Lease lease, int node, const HeldRevision& held, std::int64_t at,
+                               const Limits& limits) {
   const EtcdOperation operation{EtcdOperation::Kind::put,
                                 key("node/" + std::to_string(node)),
                                 {},
                                 std::to_string(held.revision) + " " + held.checksum,
                                 lease};
-  const auto done = etcd_.transact({}, {operation}, {}, call_of(limits));
-  return done ? Status() : Status(done.error());
+  std::vector<EtcdCompare> conditions;
+  if (at != 0)
+    conditions.push_back({EtcdCompare::Field::mod_revision, EtcdCompare::Is::equal, key("conf"), at, {}});
+  const auto done = etcd_.transact(conditions, {operation}, {}, call_of(limits));
+  if (!done) return done.error();
+  if (!done->succeeded) return Error{Code::conflict, "EXAConf in the store is not at the position expected"};
+  return {};
 }
 
 Result<AgreedStore::Term> EtcdAgreedStore::become_master(Lease lease, int node, const Limits& limits) {

@@ -30,7 +30,8 @@ class EtcdAgreedStore : public AgreedStore {
   base::Result<Lease> open_lease(std::chrono::seconds life, const Limits& limits) override;
   base::Status renew(Lease lease, const Limits& limits) override;
   base::Status end_lease(Lease lease, const Limits& limits) override;
-  base::Status report(Lease lease, int node, const HeldRevision& held, const Limits& limits) override;
+  base::Status report(Lease lease, int node, const HeldRevision& held, std::int64_t at,
+                      const Limits& limits) override;
   base::Result<Term> become_master(Lease lease, int node, const Limits& limits) override;
   base::Status resign(Term term, Lease lease, int successor, const Limits& limits) override;
   base::Status end_former_term(int node, const Limits& limits) override;

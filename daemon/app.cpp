@@ -142,8 +142,8 @@ App::~App() {
 
 void App::Parts::log_stage(const scheduler::JobRecord& r) {
   const bool failed = r.ended && r.code != Code::ok;
-  // A read job is one line, at its end. When it reached which stage is in its record; as lines of their own
-  // these cost more than the login, and nobody reads them unless they look for a fault.
+  // A read job is one line, at its end, that tells when it reached each stage: lines of their own cost more
+  // than its login. They come at debug.
   const bool is_read = r.kind == jobs::JobKind::read;
   const base::LogLevel level = !failed ? (is_read && !r.ended ? base::LogLevel::debug : base::LogLevel::info)
                                : r.code == Code::internal || r.code == Code::io_error ? base::LogLevel::err
@@ -157,12 +157,17 @@ void App::Parts::log_stage(const scheduler::JobRecord& r) {
         .append(" ")
         .append(scheduler::stage_name(r.stage));
     if (r.stage == scheduler::Stage::submitted || (is_read && r.ended)) line.append(" by ").append(r.user);
-    if (is_read && r.ended) {
-      const auto took = r.time(r.stage) - r.time(scheduler::Stage::submitted);
-      line.append(" after ")
-          .append(std::to_string(std::chrono::duration_cast<std::chrono::microseconds>(took).count()))
-          .append(" us");
-    }
+    if (is_read && r.ended)
+      for (const auto stage :
+           {scheduler::Stage::scheduled, scheduler::Stage::executed, scheduler::Stage::finished}) {
+        if (r.time(stage) == base::WallTime()) continue;
+        const auto after = r.time(stage) - r.time(scheduler::Stage::submitted);
+        line.append(", ")
+            .append(scheduler::stage_name(stage))
+            .append(" after ")
+            .append(std::to_string(std::chrono::duration_cast<std::chrono::microseconds>(after).count()))
+            .append(" us");
+      }
     if (failed)
       line.append(": ").append(base::code_name(r.code)).append(": ").append(r.text);
     else if (r.published && r.ended)
@@ -304,6 +309,7 @@ Result<std::unique_ptr<App>> App::start(const Options& options) {
     };
     share_jobs(hooks, members, *p.nodes, p.clock);
     share_edits(hooks, members, *p.nodes);
+    share_work(hooks, members, *p.nodes);
     hooks.when_held = [&members](std::int64_t revision, std::function<void(std::vector<int>)> done) {
       members.held();
       members.when_held(revision, std::move(done));
@@ -312,7 +318,8 @@ Result<std::unique_ptr<App>> App::start(const Options& options) {
       return members.was_published(revision, checksum);
     };
     hooks.may_change = [&members]() -> Status {
-      if (members.master_view().here) return {};
+      // What comes while this node hands over waits, and runs at the next master.
+      if (members.master_view().here || members.is_handing_over()) return {};
       return Error{
           Code::no_quorum,
           "this node is not master, and no master can be reached: without most of the cluster nothing is "

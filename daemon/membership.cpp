@@ -17,6 +17,11 @@ namespace {
 constexpr std::chrono::seconds kStoreAtStart{10};
 // A watch without a sign of life for so many leases is taken for dead.
 constexpr int kSilence = 1;
+constexpr std::chrono::seconds kHandOver{2};
+
+Error not_begun() {
+  return {Code::no_quorum, "this node does not know yet who is master; try again in a moment"};
+}
 
 }  // namespace
 
@@ -98,6 +103,7 @@ Status Membership::begin(std::function<void(exaconf::ConfigPtr, std::function<vo
   auto started = cluster::Coordinator::start(options_, agreed_, log_, std::move(hooks));
   if (!started) return started.error();
   coordinator_ = std::move(*started);
+  running_.store(coordinator_.get(), std::memory_order_release);
   if (managed_)
     managed_->begin_roster([this] { return coordinator_->is_master(); },
                            [this] { return coordinator_->live_nodes(); });
@@ -116,49 +122,58 @@ std::string Membership::status() const {
 }
 
 void Membership::end() {
-  if (coordinator_) coordinator_->end();
+  if (auto* running = coordinator()) running->end();
 }
 
 MasterView Membership::master_view() const {
-  if (!coordinator_) return {false, std::nullopt};
-  return {coordinator_->is_master(), coordinator_->master()};
+  const auto* running = coordinator();
+  if (!running) return {false, std::nullopt};
+  return {running->is_master(), running->master()};
 }
 
 std::vector<int> Membership::live_nodes() const {
-  return coordinator_ ? coordinator_->live_nodes() : std::vector<int>{};
+  const auto* running = coordinator();
+  return running ? running->live_nodes() : std::vector<int>{};
 }
 
 Status Membership::as_master(
     const std::function<Status(cluster::AgreedStore::Term, const cluster::AgreedStore::Limits&)>& work) {
-  if (!coordinator_)
-    return Error{Code::no_quorum, "this node does not know yet who is master; try again in a moment"};
-  return coordinator_->as_master(work);
+  auto* running = coordinator();
+  if (!running) return not_begun();
+  return running->as_master(work);
 }
 
 Status Membership::agree(const exaconf::Config& base, const exaconf::Config& next,
                          const std::vector<cluster::JobNote>& ends) {
-  if (!coordinator_)
-    return Error{Code::no_quorum, "this node does not know yet who is master; try again in a moment"};
-  return coordinator_->agree(base, next, ends);
+  auto* running = coordinator();
+  if (!running) return not_begun();
+  return running->agree(base, next, ends);
 }
 
 void Membership::when_held(std::int64_t revision, std::function<void(std::vector<int> behind)> done) {
-  coordinator_->when_held(revision, std::move(done));
+  coordinator()->when_held(revision, std::move(done));  // after agree(), which wants one
 }
 
 void Membership::held() {
-  if (coordinator_) coordinator_->held();
+  if (auto* running = coordinator()) running->held();
 }
 
 Status Membership::hand_over(int to) {
-  if (!coordinator_ || !coordinator_->is_master()) return Error{Code::wrong_state, "this node is not master"};
+  auto* running = coordinator();
+  if (!running || !running->is_master()) return Error{Code::wrong_state, "this node is not master"};
   const std::vector<int> live = live_nodes();
   if (std::find(live.begin(), live.end(), to) == live.end())
     return Error{Code::wrong_state, "node " + std::to_string(to) +
                                         " can't be reached at the moment, so it can't become master; "
                                         "node_state shows which nodes can"};
-  coordinator_->hand_over(to);
+  handing_over_until_ = (std::chrono::steady_clock::now() + kHandOver).time_since_epoch().count();
+  running->hand_over(to);
   return {};
+}
+
+bool Membership::is_handing_over() const {
+  return std::chrono::steady_clock::now().time_since_epoch().count() < handing_over_until_ &&
+         !master_view().node;
 }
 
 Status OneNode::hand_over(int) {

@@ -6,6 +6,7 @@
 // the member. Thread-safety: any thread after begin().
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -51,6 +52,8 @@ class Membership : public cluster::Members {
   std::vector<int> live_nodes() const override;
   base::Status hand_over(int to) override;
   std::vector<int> store_members() const override;
+  // It gave mastership up a moment ago, and nobody is known to have it yet.
+  bool is_handing_over() const;
   cluster::JobBoard& board() { return board_; }
   // See cluster::Coordinator.
   base::Status as_master(const std::function<base::Status(cluster::AgreedStore::Term,
@@ -72,7 +75,12 @@ class Membership : public cluster::Members {
   cluster::EtcdAgreedStore agreed_;
   cluster::EtcdJobBoard board_;
   std::unique_ptr<cluster::ManagedStore> managed_;  // with `store: managed`
+  cluster::Coordinator* coordinator() const { return running_.load(std::memory_order_acquire); }
   std::unique_ptr<cluster::Coordinator> coordinator_;
+  // The same, once it has begun: others ask meanwhile.
+  std::atomic<cluster::Coordinator*> running_{nullptr};
+  // Until then others have time to become master: ticks of the steady clock.
+  std::atomic<std::chrono::steady_clock::rep> handing_over_until_{0};
 };
 
 // One node and `cluster: store: local`.

@@ -4,6 +4,7 @@
 #include <future>
 
 #include "base/json.h"
+#include "base/mutex.h"
 
 namespace confd::daemon {
 
@@ -21,6 +22,10 @@ namespace {
 
 constexpr std::chrono::seconds kBoardPatience{2};
 constexpr std::chrono::seconds kPeerPatience{3};
+constexpr std::chrono::hours kLongestJob{24};
+// From one master to the next, at most; election takes two fifths of a second for each candidate.
+constexpr std::chrono::seconds kHandOver{3};
+constexpr std::chrono::milliseconds kLookForMaster{10};
 constexpr std::chrono::seconds kEditPatience{15};  // the master agrees with the store, at most for its lease
 // Results of modify jobs are kept that long, and not more of them: etcd holds them in memory.
 constexpr std::chrono::hours kKeepEnds{24};
@@ -64,7 +69,9 @@ Result<JobRecord> find_elsewhere(Membership& membership, cluster::NodeControl& n
 void share_jobs(scheduler::Scheduler::Hooks& hooks, Membership& membership, cluster::NodeControl& nodes,
                 base::Clock& clock) {
   scheduler::JobBoardHooks board;
-  board.post = [&membership](const std::vector<JobNote>& notes) {
+  board.post = [&membership](const std::vector<JobNote>& notes) -> Status {
+    // It will run at the next master, which posts it under an id of its own.
+    if (membership.is_handing_over()) return {};
     return membership.as_master(
         [&](cluster::AgreedStore::Term term, const cluster::AgreedStore::Limits& limits) {
           return membership.board().post(term, notes, limits);
@@ -96,6 +103,32 @@ void share_jobs(scheduler::Scheduler::Hooks& hooks, Membership& membership, clus
   };
 }
 
+void share_work(scheduler::Scheduler::Hooks& hooks, Membership& membership, cluster::NodeControl& nodes) {
+  hooks.run_elsewhere = [&membership, &nodes](const JobRecord& job, const Struct& params,
+                                              std::stop_token stop) -> std::optional<Result<JobRecord>> {
+    base::Mutex mutex;
+    base::CondVar pause;
+    const auto until = std::chrono::steady_clock::now() + kHandOver;
+    while (!stop.stop_requested()) {
+      const MasterView view = membership.master_view();
+      if (view.here) return std::nullopt;
+      if (view.node && *view.node != nodes.own_node()) {
+        auto asked = nodes.run(
+            *view.node, "job.run",
+            Struct{{"job", job.job}, {"params", params}, {"user", job.user}, {"login", job.login}}, stop);
+        if (asked) return scheduler::from_value(*asked);
+        // Refused before anything was done: it is not master yet, or not any more.
+        if (asked.error().code != Code::no_quorum && asked.error().code != Code::node_unreachable)
+          return asked.error();
+      }
+      if (std::chrono::steady_clock::now() >= until) return std::nullopt;  // fails here, with the reason
+      base::MutexLock lock(mutex);
+      pause.wait_until(mutex, std::min(until, std::chrono::steady_clock::now() + kLookForMaster));
+    }
+    return std::nullopt;
+  };
+}
+
 void share_edits(scheduler::Scheduler::Hooks& hooks, Membership& membership, cluster::NodeControl& nodes) {
   hooks.propose = [&membership, &nodes](
                       const exaconf::Config& base,
@@ -113,7 +146,66 @@ void share_edits(scheduler::Scheduler::Hooks& hooks, Membership& membership, clu
   };
 }
 
+namespace {
+
+// A job of another node's user, waited for.
+Result<Value> run_job(scheduler::Scheduler& scheduler, const Struct& params, const std::stop_token& stop) {
+  const auto text = [&](std::string_view name) { return params.find(name)->as_string(); };
+  const exaconf::ConfigPtr config = scheduler.config();
+  const std::string user = text("user");
+  if (user != "root" && !config->user(user))
+    return Error{Code::forbidden, "there is no user " + user + " in EXAConf"};
+  scheduler::Submission submission;
+  submission.job = text("job");
+  submission.params = *params.find("params");
+  submission.caller = std::make_shared<const auth::Identity>(auth::identify(*config, user, text("login")));
+  struct Outcome {
+    base::Mutex mutex;
+    base::CondVar came;
+    std::optional<Result<scheduler::RecordPtr>> record;
+  };
+  const auto outcome = std::make_shared<Outcome>();
+  const auto tell = [outcome](Result<scheduler::RecordPtr> record) {
+    base::MutexLock lock(outcome->mutex);
+    if (!outcome->record) outcome->record = std::move(record);
+    outcome->came.notify_all();
+  };
+  scheduler.submit(
+      std::move(submission),
+      [tell](Result<JobId> accepted) {
+        if (!accepted) tell(accepted.error());
+      },
+      [tell](scheduler::RecordPtr record) { tell(std::move(record)); });
+  const std::stop_callback on_stop(stop, [tell] {
+    tell(Error{Code::stopped, "nobody waits for the job any more"});
+  });
+  base::MutexLock lock(outcome->mutex);
+  const auto until = std::chrono::steady_clock::now() + kLongestJob;
+  while (!outcome->record && std::chrono::steady_clock::now() < until)
+    outcome->came.wait_until(outcome->mutex, until);
+  if (!outcome->record) return Error{Code::timeout, "the job did not end in time"};
+  if (!*outcome->record) return outcome->record->error();
+  const scheduler::JobRecord& record = ***outcome->record;
+  // Not master: nothing was done, and the caller looks for the one that is.
+  if (record.code == Code::no_quorum && record.scheduling == "declined")
+    return Error{record.code, record.text};
+  return scheduler::to_value(record);
+}
+
+}  // namespace
+
 void register_job_operations(cluster::NodeControl& nodes, scheduler::Scheduler& scheduler) {
+  cluster::OperationTraits run;
+  run.timeout = kLongestJob;
+  run.params = {{"job", Value::Type::string},
+                {"params", Value::Type::structure},
+                {"user", Value::Type::string},
+                {"login", Value::Type::string}};
+  nodes.register_operation(
+      "job.run",
+      [&scheduler](const Struct& params, std::stop_token stop) { return run_job(scheduler, params, stop); },
+      run);
+
   cluster::OperationTraits edit;
   edit.timeout = kEditPatience;
   edit.params = {{"base_revision", Value::Type::integer},

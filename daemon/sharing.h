@@ -16,6 +16,9 @@ namespace confd::daemon {
 // Sets `board`, `find_elsewhere` and `stop_elsewhere`. All arguments outlive the scheduler.
 void share_jobs(scheduler::Scheduler::Hooks& hooks, Membership& membership, cluster::NodeControl& nodes,
                 base::Clock& clock);
+// Sets `run_elsewhere`: jobs that wait while this node hands mastership over run at the new master
+// ("job.run").
+void share_work(scheduler::Scheduler::Hooks& hooks, Membership& membership, cluster::NodeControl& nodes);
 // Sets `propose`: an edit of EXAConf by hand goes to the master.
 void share_edits(scheduler::Scheduler::Hooks& hooks, Membership& membership, cluster::NodeControl& nodes);
 // Declared on all nodes; `scheduler` outlives the server.

@@ -41,7 +41,38 @@ void Scheduler::run_job(const JobPtr& job) {
   execute(job);
 }
 
+// A job that waited while this node handed mastership over is carried out by the new master: nobody's request
+// fails because of that. True: it has ended.
+bool Scheduler::run_elsewhere(const JobPtr& job) {
+  if (!hooks_.run_elsewhere || durability(*job) != Durability::power) return false;
+  auto there = hooks_.run_elsewhere(job->record, job->params, job->stop.get_token());
+  if (!there) return false;
+  if (!*there) {
+    fail(job, there->error().code, there->error().text);
+    return true;
+  }
+  const JobRecord& other = **there;
+  {
+    MutexLock lock(mutex_);
+    job->record.commands = other.commands;
+    job->record.output = other.output;
+    job->record.published = other.published;
+    job->record.diff = other.diff;
+    job->record.code = other.code;
+    job->record.text = other.text;
+    job->record.warnings = other.warnings;
+    job->record.warnings.push_back("carried out as job " + other.id.text() + ", because node " +
+                                   std::to_string(other.id.node) + " had become master");
+  }
+  const bool commits = other.stage == Stage::committed;
+  reach(job, Stage::finished, !commits);
+  if (commits) reach(job, Stage::committed, true);
+  end(job);
+  return true;
+}
+
 void Scheduler::execute(const JobPtr& job) {
+  if (run_elsewhere(job)) return;
   jobs::JobContext context(job->params, *job->caller, store_.current(), services_, job->stop.get_token(),
                            job->record.dry_run);
   context.on_progress = [&](const std::string& text, std::optional<int> percent) {

@@ -85,6 +85,11 @@ class Scheduler {
     // most. Error: nobody knows it, or who could tell does not answer.
     std::function<base::Result<JobRecord>(JobId id)> find_elsewhere;
     std::function<base::Status(JobId id, const std::string& by)> stop_elsewhere;
+    // Asked before a modify job runs: when another node became master meanwhile it runs there. Nothing: it
+    // runs here. Blocks until it has ended.
+    std::function<std::optional<base::Result<JobRecord>>(const JobRecord& job, const base::Struct& params,
+                                                         std::stop_token stop)>
+        run_elsewhere;
   };
   static base::Result<std::unique_ptr<Scheduler>> open(SchedulerOptions options, std::string directory,
                                                        exaconf::Store& store, const std::string& exaconf_path,
@@ -161,6 +166,7 @@ class Scheduler {
   std::vector<JobPtr> plan_now() REQUIRES_LOCK(mutex_);
   void run_job(const JobPtr& job);
   void execute(const JobPtr& job);
+  bool run_elsewhere(const JobPtr& job);
   void publish(const JobPtr& job, exaconf::Transaction transaction);
   base::Result<exaconf::ConfigPtr> publish_early(exaconf::Transaction transaction);
   base::Status sync_publications() EXCLUDES(mutex_);

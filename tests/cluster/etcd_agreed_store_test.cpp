@@ -1,132 +1,83 @@
-// EtcdAgreedStore against a real etcd (apt-get install etcd-server): what lies in it, and what it forgets.
+// EtcdAgreedStore against a real etcd: what the coordinator's tests over a store in memory take for granted.
 #include "cluster/etcd_agreed_store.h"
 
 #include <catch2/catch.hpp>
 
-#include "cluster/deflated_text.h"
 #include "tests/support/etcd_process.h"
+#include "tests/support/eventually.h"
 
 using namespace confd;
 using namespace confd::cluster;
 using namespace std::chrono_literals;
 using base::Code;
-using confd::test::EtcdProcess;
 
 namespace {
 
-AgreedStore::Limits within(std::chrono::milliseconds time = 20s) {
-  return {std::chrono::steady_clock::now() + time, {}};
+test::EtcdProcess& shared_etcd() {
+  static test::EtcdProcess etcd({{}, false});
+  return etcd;
 }
 
-EtcdClient::Call call() {
-  return {std::chrono::steady_clock::now() + 20s, {}};
-}
-
-AgreedRevision revision(std::int64_t number) {
-  const std::string checksum = "C" + std::to_string(number);
-  return {number, checksum,
-          "[Global]\n    Revision = " + std::to_string(number) + "\n    Checksum = " + checksum +
-              "\n    Filler = " + std::string(4000, 'x') + "\n",
-          0};
-}
-
-// A store of its own in one etcd for all.
 struct Fixture {
-  static EtcdProcess& etcd() {
-    static EtcdProcess process({{"--experimental-watch-progress-notify-interval=200ms"}, false});
-    return process;
-  }
-  static std::string next_prefix() {
-    static int number = 0;
-    return "/confd-" + std::to_string(++number) + "/";
-  }
+  static inline int count = 0;
   std::shared_ptr<const rpc::ClientTls> tls = *rpc::ClientTls::create(
-      {etcd().client_certificate(), etcd().client_key(), etcd().authority(), std::string()});
-  EtcdClient client{tls, {{"127.0.0.1", etcd().client_port()}}};
-  const std::string prefix = next_prefix();
-  EtcdAgreedStore store{client, prefix, 5s};
-  AgreedStore::Lease lease = *store.open_lease(60s, within());
-  AgreedStore::Term term = *store.become_master(lease, 11, within());
+      {shared_etcd().client_certificate(), shared_etcd().client_key(), shared_etcd().authority(), ""});
+  EtcdClient etcd{tls, {{"127.0.0.1", shared_etcd().client_port()}}};
+  EtcdAgreedStore store{etcd, "/agreed" + std::to_string(++count) + "/", 5s};
+  AgreedStore::Lease lease = *store.open_lease(60s, soon());
+  AgreedStore::Term term = *store.become_master(lease, 11, soon());
 
-  std::int64_t publish(std::int64_t base, std::int64_t number) {
-    const auto put = store.publish(base, term, revision(number), {}, within());
-    REQUIRE(put);
-    return *put;
+  static AgreedStore::Limits soon() { return {std::chrono::steady_clock::now() + test::kDeadline, {}}; }
+  static AgreedRevision revision(int number) {
+    return {number, "ABC" + std::to_string(number),
+            "[Global]\n    Revision = " + std::to_string(number) + "\n    Checksum = ABC" +
+                std::to_string(number) + "\n",
+            0};
   }
 };
 
+TEST_CASE_METHOD(Fixture, "A revision follows the one at its position, once") {
+  const auto first = store.publish(0, term, revision(1), {}, soon());
+  REQUIRE(first.ok());
+  CHECK(store.publish(0, term, revision(2), {}, soon()).error().code == Code::conflict);
+  const auto second = store.publish(*first, term, revision(2), {}, soon());
+  REQUIRE(second.ok());
+  CHECK(store.publish(*second, term, revision(2), {}, soon()).error().code ==
+        Code::conflict);  // a number twice
+  const auto view = store.read(soon());
+  REQUIRE(view.ok());
+  CHECK(view->head->revision == 2);
+  CHECK(view->head->text == revision(2).text);
+  CHECK(view->head->position == *second);
+  CHECK((*store.was_published({1, "ABC1"}, soon())) == *first);
+  CHECK_FALSE(store.was_published({1, "other"}, soon())->has_value());
+}
+
+TEST_CASE_METHOD(Fixture, "A node that lives says so only of what is in force") {
+  const auto first = store.publish(0, term, revision(1), {}, soon());
+  REQUIRE(first.ok());
+  REQUIRE(store.report(lease, 12, {1, "ABC1"}, *first, soon()).ok());
+  const auto second = store.publish(*first, term, revision(2), {}, soon());
+  REQUIRE(second.ok());
+  // It looked before the second revision, and asks after it.
+  CHECK(store.report(lease, 13, {1, "ABC1"}, *first, soon()).error().code == Code::conflict);
+  CHECK_FALSE(store.read(soon())->live.contains(13));
+  REQUIRE(store.report(lease, 13, {2, "ABC2"}, *second, soon()).ok());
+  CHECK(store.read(soon())->live.at(13) == HeldRevision{2, "ABC2"});
+  // Who is counted already says what it holds, whatever is in force.
+  REQUIRE(store.report(lease, 12, {1, "ABC1"}, 0, soon()).ok());
+}
+
+TEST_CASE_METHOD(Fixture, "What is done as master ends with the term, though the lease lives") {
+  const auto first = store.publish(0, term, revision(1), {}, soon());
+  REQUIRE(store.resign(term, lease, 0, soon()).ok());
+  CHECK(store.publish(*first, term, revision(2), {}, soon()).error().code == Code::wrong_state);
+  CHECK(store.fence(revision(1), term, soon()).error().code == Code::wrong_state);
+  const auto next = store.become_master(lease, 11, soon());
+  REQUIRE(next.ok());
+  CHECK(*next > term);
+  CHECK(store.publish(*first, term, revision(2), {}, soon()).error().code == Code::wrong_state);
+  CHECK(store.publish(*first, *next, revision(2), {}, soon()).ok());
+}
+
 }  // namespace
-
-TEST_CASE("EXAConf lies deflated in the store and is read whole") {
-  Fixture f;
-  const std::int64_t position = f.publish(0, 7);
-  const auto raw = f.client.range(f.prefix + "conf", {}, call());
-  REQUIRE(raw);
-  CHECK(raw->at(0).value.size() < 300);
-  const auto view = f.store.read(within());
-  REQUIRE(view);
-  CHECK(view->head->text == revision(7).text);
-  CHECK(view->head->position == position);
-  // What is put again by a fence is the same.
-  AgreedRevision head = revision(7);
-  head.position = position;
-  REQUIRE(f.store.fence(head, f.term, within()));
-  CHECK(f.store.read(within())->head->text == revision(7).text);
-}
-
-TEST_CASE("a store whose EXAConf was put by an earlier confd, not deflated, is read and gone on with") {
-  Fixture f;
-  const auto put = f.client.transact(
-      {}, {{EtcdOperation::Kind::put, f.prefix + "conf", {}, revision(7).text, 0}}, {}, call());
-  REQUIRE(put);
-  const auto view = f.store.read(within());
-  REQUIRE(view);
-  CHECK(view->head->revision == 7);
-  CHECK(view->head->text == revision(7).text);
-  f.publish(view->head->position, 8);
-  CHECK(f.store.read(within())->head->text == revision(8).text);
-}
-
-TEST_CASE("a damaged value is told with its key") {
-  Fixture f;
-  REQUIRE(f.client.transact(
-      {}, {{EtcdOperation::Kind::put, f.prefix + "conf", {}, deflated("x").substr(0, 18), 0}}, {}, call()));
-  const auto view = f.store.read(within());
-  REQUIRE_FALSE(view);
-  CHECK(view.error().text.find(f.prefix + "conf") != std::string::npos);
-}
-
-TEST_CASE("the store forgets what is more than a hundred publications ago, and nothing younger") {
-  Fixture f;
-  std::vector<std::int64_t> positions = {0};
-  for (int number = 1; number < 200; ++number) positions.push_back(f.publish(positions.back(), number));
-  REQUIRE(f.store.tidy(within()));
-  const auto watch_from = [&](std::int64_t position) {
-    return f.client.watch(f.prefix + "conf", {}, position, [](std::int64_t, const auto&) { return false; },
-                          10s, {});
-  };
-  CHECK(watch_from(positions[1]));  // a hundred more had to come
-  positions.push_back(f.publish(positions.back(), 200));
-  REQUIRE(f.store.tidy(within()));
-  const auto forgotten = watch_from(positions[100]);
-  REQUIRE_FALSE(forgotten);
-  CHECK(forgotten.error().code == Code::not_found);
-  CHECK(watch_from(positions[101]));
-  // The head and the history are there whole.
-  CHECK(f.store.read(within())->head->revision == 200);
-  CHECK(*f.store.was_published({3, "C3"}, within()) == positions[3]);
-  REQUIRE(f.store.tidy(within()));
-}
-
-TEST_CASE("a store that was made anew does not take what it never knew for never published") {
-  Fixture f;
-  REQUIRE(f.store.restore(revision(50), within()));
-  CHECK(f.store.read(within())->head->revision == 50);
-  CHECK(*f.store.was_published({50, "C50"}, within()));
-  const auto before = f.store.was_published({49, "C49"}, within());
-  REQUIRE_FALSE(before);
-  CHECK(before.error().code == Code::unknown_outcome);
-  const auto after = f.store.was_published({51, "C51"}, within());
-  REQUIRE(after);
-  CHECK_FALSE(*after);
-}

@@ -128,7 +128,7 @@ class Cluster:
             if node_id != 11:
                 shutil.copy(authority, node.path("etc/cluster/ca.crt"))
                 shutil.copy(key, node.path("etc/cluster/ca.key"))
-                self.sign(authority, key, f"confd node {node_id}", f"URI:confd://node/{node_id},IP:{node.address}",
+                self.sign(authority, key, f"confd node {node_id}", f"URI:confd://node/{node_id},DNS:node-{node_id}.confd.internal,IP:{node.address}",
                           node.path("etc/cluster/node.crt"), node.path("etc/cluster/node.key"))
                 node.write("etc/EXAConf", text)
             node.write("etc/confd.yaml", f"cluster:\n  store: etcd\n  endpoints: '{endpoints}'\n  lease_seconds: {lease}\n{settings}")

@@ -3,6 +3,7 @@
 import re
 import signal
 import sys
+import threading
 import time
 import unittest
 import xmlrpc.client
@@ -182,6 +183,49 @@ class ThreeNodes(unittest.TestCase):
             other.write("etc/EXAConf", old)
         eventually(lambda: "[[u2]]" in other.exaconf() and "Name = thirteen" in other.exaconf(), 20, "node 13 holding what is in force")
         self.assertNotIn("Name = other", self.cluster.equal())
+
+    def test_no_request_fails_while_mastership_is_handed_over(self):
+        stop, problems, done = threading.Event(), [], []
+
+        def work(number):
+            # As scripts do: ask for the master, call it, and go where it says when it is not it (any more).
+            node, count = self.master, 0
+            while not stop.is_set():
+                name = f"u{number}{count:03d}"
+                try:
+                    answer = node.job("user_create", user(name))
+                except xmlrpc.client.ProtocolError as redirect:
+                    if redirect.errcode != 302:
+                        problems.append(redirect)
+                        return
+                    node = next(n for n in self.cluster.nodes.values() if n.address in redirect.headers["Location"])
+                    continue
+                if answer["result_code"] != 0:
+                    problems.append(answer)
+                    return
+                done.append(name)
+                count += 1
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(1, 7)]
+        for thread in threads:
+            thread.start()
+        try:
+            for target in (12, 13, 11, 12, 11):
+                before = len(done)
+                began = time.monotonic()
+                master = self.cluster.master()
+                self.assertEqual("OK", master.job("master_change", {"nids": [target]})["result_name"])
+                eventually(lambda: self.cluster.masters() == [target] or problems, 10, f"node {target} being master")
+                self.assertEqual([], problems)
+                print(f"    node {target} is master after {time.monotonic() - began:.2f} s", file=sys.stderr)
+                eventually(lambda: len(done) >= before + 10 or problems, 20, "ten jobs more")
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(30)
+        self.assertEqual([], problems)
+        text = self.cluster.equal()
+        self.assertEqual([], [name for name in done if f"[[{name}]]" not in text])
 
     def test_a_node_that_was_away_catches_up(self):
         self.create("u1")

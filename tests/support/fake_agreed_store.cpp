@@ -176,10 +176,13 @@ Status FakeAgreedStore::end_lease(Lease lease, const Limits&) {
   return {};
 }
 
-Status FakeAgreedStore::report(Lease lease, int node, const HeldRevision& held, const Limits&) {
+Status FakeAgreedStore::report(Lease lease, int node, const HeldRevision& held, std::int64_t at,
+                               const Limits&) {
   MutexLock lock(cluster_->mutex_);
   if (Status there = reach(); !there) return there;
   if (!cluster_->leases_.contains(lease)) return Error{Code::not_found, "the lease has ended"};
+  if (at != 0 && (!cluster_->view_.head || cluster_->view_.head->position != at))
+    return Error{Code::conflict, "another head"};
   cluster_->view_.live[node] = held;
   cluster_->live_lease_[node] = lease;
   cluster_->changed();
