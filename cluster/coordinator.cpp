@@ -487,14 +487,25 @@ void Coordinator::settle_waiters() {
   std::vector<std::pair<std::function<void(std::vector<int>)>, std::vector<int>>> due;
   {
     MutexLock lock(mutex_);
+    // A node that was behind once (its disk is full, say) is named and not waited for, until it has taken up
+    // something newer: it would hold each commit up for the whole patience.
+    std::erase_if(lagging_, [&](const auto& lagging) REQUIRES_LOCK(mutex_) {
+      const auto live = view_.live.find(lagging.first);
+      return live == view_.live.end() || live->second.revision > lagging.second;
+    });
     std::erase_if(waiters_, [&](Waiter& waiter) REQUIRES_LOCK(mutex_) {
       std::vector<int> behind;
+      bool waits = false;
       // A view older than the publication does not tell who lives now: nobody is known to hold it then.
       const bool is_old = view_.position < waiter.position;
       for (const auto& [node, held] : view_.live)
-        if (node != options_.node && (is_old || held.revision < waiter.revision)) behind.push_back(node);
-      const bool waits = is_old || !behind.empty();
-      if (waits && Clock::now() < waiter.until && !ended_) return false;
+        if (node != options_.node && (is_old || held.revision < waiter.revision)) {
+          behind.push_back(node);
+          waits = waits || !lagging_.contains(node);
+        }
+      if ((is_old || waits) && Clock::now() < waiter.until && !ended_) return false;
+      if (!is_old)
+        for (const int node : behind) lagging_.emplace(node, view_.live.at(node).revision);
       due.emplace_back(std::move(waiter.done), std::move(behind));
       return true;
     });

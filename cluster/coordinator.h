@@ -14,6 +14,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -118,7 +119,8 @@ class Coordinator {
   Clock::time_point abstain_until_ GUARDED_BY(mutex_);
   std::optional<Clock::time_point> vacant_since_ GUARDED_BY(mutex_);
   std::vector<Waiter> waiters_ GUARDED_BY(mutex_);
-  std::int64_t adopting_ GUARDED_BY(mutex_) = 0;  // position of the head handed to adopt()
+  std::map<int, std::int64_t> lagging_ GUARDED_BY(mutex_);  // live nodes that did not take up: what they held
+  std::int64_t adopting_ GUARDED_BY(mutex_) = 0;            // position of the head handed to adopt()
   Clock::time_point adopt_again_ GUARDED_BY(mutex_);
   // Until then this node may count itself as master; ticks of Clock.
   std::atomic<Clock::rep> master_until_{0};

@@ -62,10 +62,10 @@ class FarStore : public test::FakeAgreedStore {
     pass_time(latency_);
     return FakeAgreedStore::renew(lease, limits);
   }
-  base::Status report(Lease lease, int node, const cluster::HeldRevision& held,
+  base::Status report(Lease lease, int node, const cluster::HeldRevision& held, std::int64_t at,
                       const Limits& limits) override {
     pass_time(latency_);
-    return FakeAgreedStore::report(lease, node, held, limits);
+    return FakeAgreedStore::report(lease, node, held, at, limits);
   }
   base::Result<std::int64_t> publish(std::int64_t base, Term term, const cluster::AgreedRevision& next,
                                      const std::vector<cluster::JobNote>& ends,

@@ -275,6 +275,28 @@ TEST_CASE("A node that can't be reached does not hold up a commit for long and i
   CHECK(cluster.all_hold("10.0.0.2"));
 }
 
+TEST_CASE("A live node that can't write is named and holds up one commit, not each") {
+  Cluster cluster(three_nodes());
+  REQUIRE(cluster.becomes_master(11));
+  REQUIRE(cluster[11].set("10.0.0.1").ok());
+  REQUIRE(cluster.all_hold("10.0.0.1"));
+  cluster[13].files.fail_from(cluster[13].files.calls() + 1);
+  constexpr int kChanges = 20;
+  const auto began = std::chrono::steady_clock::now();
+  for (int i = 0; i < kChanges; ++i) {
+    const auto done = cluster[11].set("10.0.1." + std::to_string(i));
+    REQUIRE(done.ok());
+    CHECK(done->behind == std::vector<int>{13});
+  }
+  // Each waiting for its patience of 1.5 s would take longer than this.
+  CHECK(std::chrono::steady_clock::now() - began < kChanges * milliseconds(1500));
+  cluster[13].files.fail_from(0);
+  REQUIRE(cluster.all_hold("10.0.1.19"));
+  const auto done = cluster[11].set("10.0.2.1");
+  REQUIRE(done.ok());
+  CHECK(done->behind.empty());
+}
+
 TEST_CASE("A master hands over in less than a lease") {
   Cluster cluster(three_nodes());
   REQUIRE(cluster.becomes_master(11));
