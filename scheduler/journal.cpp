@@ -69,12 +69,19 @@ Result<Journal::Recovered> Journal::recover(base::FileSystem& files, const std::
         ++recovered.torn_lines;
         continue;
       }
+      if (record->published && !record->ended)
+        recovered.doubtful.insert_or_assign(record->id, *record->published);
       auto [it, is_new] = latest.try_emplace(record->id, *record);
       if (!is_new && is_later(*record, it->second)) it->second = std::move(*record);
     }
   }
   recovered.records.reserve(latest.size());
   for (auto& [id, record] : latest) recovered.records.push_back(std::move(record));
+  std::erase_if(recovered.doubtful, [&](const auto& one) {
+    const auto it = std::lower_bound(recovered.records.begin(), recovered.records.end(), one.first,
+                                     [](const JobRecord& r, JobId id) { return r.id < id; });
+    return !it->ended || it->code == Code::ok;
+  });
   return recovered;
 }
 

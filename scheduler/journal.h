@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -34,6 +35,8 @@ class Journal {
  public:
   struct Recovered {
     std::vector<JobRecord> records;  // one a job, its latest snapshot, by id
+    // Of jobs that failed after they were to become this revision: it may be on disk all the same.
+    std::map<JobId, PublishedAs> doubtful;
     std::size_t torn_lines = 0;
     std::uint64_t next_segment = 1;
   };

@@ -14,6 +14,12 @@ bool publishes_early(const JobRecord& record) {
 
 }  // namespace
 
+bool is_on_disk(std::span<const RevisionOnDisk> on_disk, const PublishedAs& published) {
+  return std::any_of(on_disk.begin(), on_disk.end(), [&](const RevisionOnDisk& r) {
+    return r.revision == published.written_revision && r.checksum == published.written_checksum;
+  });
+}
+
 Recovery recover(const JobRecord& record, std::span<const RevisionOnDisk> on_disk,
                  const WasPublished& was_published) {
   if (record.stage == Stage::submitted) {
@@ -34,11 +40,7 @@ Recovery recover(const JobRecord& record, std::span<const RevisionOnDisk> on_dis
                   "carried out in part: look at node_list and infra_overview_get before you submit it again"
                 : "confd ended while this job ran; EXAConf was not changed by it, but its commands may have "
                   "been carried out in part: look at them in job_info"};
-  const bool found = std::any_of(on_disk.begin(), on_disk.end(), [&](const RevisionOnDisk& r) {
-    return r.revision == record.published->written_revision &&
-           r.checksum == record.published->written_checksum;
-  });
-  if (found) return {Verdict::committed, {}};
+  if (is_on_disk(on_disk, *record.published)) return {Verdict::committed, {}};
   if (was_published) {
     // This node may have ended between the agreement and its own disk.
     const auto agreed = was_published(record.published->written_revision, record.published->written_checksum);

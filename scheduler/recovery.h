@@ -17,6 +17,8 @@ struct RevisionOnDisk {
   std::string checksum;
 };
 
+bool is_on_disk(std::span<const RevisionOnDisk> on_disk, const PublishedAs& published);
+
 enum class Verdict {
   start_again,  // it had not been started: back into the queue
   interrupted,  // ends with Code::interrupted and the text

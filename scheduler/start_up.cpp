@@ -161,6 +161,18 @@ Status Scheduler::recover_jobs(Journal::Recovered recovered, const std::string& 
     });
   };
   for (JobRecord& record : recovered.records) {
+    // It was told a failure, and yet the disk took the revision: neither the sync of the folder nor the way
+    // back had worked. The record says what is so.
+    if (const auto doubtful = recovered.doubtful.find(record.id);
+        doubtful != recovered.doubtful.end() && is_on_disk(on_disk, doubtful->second)) {
+      record.published = doubtful->second;
+      record.code = Code::ok;
+      record.warnings.push_back("this job was told to have failed (" + record.text +
+                                "), but its revision is on disk");
+      record.text = "Success";
+      record.reach(Stage::committed, services_.clock.now());
+      record_it(record);
+    }
     if (record.ended) {
       // What its file holds was not synced: after a power cut it may be empty or old.
       files_->update(std::make_shared<const JobRecord>(record),

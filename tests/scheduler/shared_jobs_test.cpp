@@ -176,6 +176,35 @@ void leave_behind(Disk& disk, const JobRecord& record) {
   REQUIRE((*journal)->append_and_wait(record, Durability::power).ok());
 }
 
+// The sync of the folder failed, and so did the way back: the caller was told a failure.
+TEST_CASE_METHOD(Shared, "A job that was told to have failed although its revision is on disk is committed") {
+  const auto config = exaconf::Config::load(*disk.read(test::kExaconf));
+  REQUIRE(config.ok());
+  const auto leave = [&](const std::string& id, const std::string& checksum, std::uint64_t segment) {
+    JobRecord record = record_of(id, Stage::finished);
+    record.published =
+        PublishedAs{(*config)->revision() - 1, (*config)->revision(), (*config)->revision(), checksum};
+    REQUIRE(disk.make_directories(test::kJobs, 0700).ok());
+    auto journal = Journal::open(disk, test::kJobs, segment);
+    REQUIRE(journal.ok());
+    REQUIRE((*journal)->append_and_wait(record, Durability::power).ok());
+    record.published.reset();
+    record.code = Code::io_error;
+    record.text = "cannot sync the folder";
+    record.ended = true;
+    REQUIRE((*journal)->append_and_wait(record, Durability::power).ok());
+  };
+  leave("11.50", (*config)->checksum(), 1);
+  leave("11.51", "another text", 2);
+  const auto there = life().ended(*JobId::parse("11.50"));
+  CHECK(there->code == Code::ok);
+  CHECK(there->stage == Stage::committed);
+  CHECK(there->published->revision == (*config)->revision());
+  const auto not_there = life().ended(*JobId::parse("11.51"));
+  CHECK(not_there->code == Code::io_error);
+  CHECK(not_there->stage == Stage::finished);
+}
+
 TEST_CASE_METHOD(Shared, "After a restart the end counts that the next master put on the board") {
   const JobRecord left = record_of("11.50", Stage::scheduled);
   leave_behind(disk, left);
