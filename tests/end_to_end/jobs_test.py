@@ -251,7 +251,7 @@ class Logs(WithNode):
         self.assertFalse([event for event in second if (event["time"], event["text"]) in seen])
 
     def test_callers_who_share_a_tag_never_get_an_event_twice(self):
-        for _ in range(50):
+        for _ in range(200):
             self.ok("db_list")
         for round_ in range(15):
             with concurrent.futures.ThreadPoolExecutor(4) as pool:
