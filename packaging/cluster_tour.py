@@ -225,6 +225,8 @@ def tour(demo):
     print(f"The store has three members; the master is node {master}.  ({time.monotonic() - began:.1f} s)")
 
     step("3. All three hold one configuration")
+    # A node that has just been started counts once it holds what is in force.
+    wait_for(lambda: "offline" not in demo.client(master, "node_state"), 60, "all three nodes being online")
     print(demo.client(master, "node_state").rstrip())
     number = int(time.time())
     name = f"tour{number}"
