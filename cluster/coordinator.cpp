@@ -211,9 +211,10 @@ std::optional<Coordinator::Clock::duration> Coordinator::head_start() const {
 
 void Coordinator::elect(std::stop_token stop) {
   AgreedStore::Lease lease = 0;
+  std::optional<AgreedRevision> head;
   {
     MutexLock lock(mutex_);
-    if (!has_view_ || lease_ == 0 || is_master_) return;
+    if (!has_view_ || lease_ == 0 || is_master_ || Clock::now() < elect_again_) return;
     if (view_.master && *view_.master != options_.node) {
       vacant_since_.reset();
       return;
@@ -226,12 +227,21 @@ void Coordinator::elect(std::stop_token stop) {
         Clock::now() < started_ + options_.first_patience)
       return;
     lease = lease_;
+    head = view_.head;
+    // Whatever this try comes to, the next one is not at once.
+    elect_again_ = Clock::now() + options_.turn / 2;
   }
   const auto sent = Clock::now();
   // The lease was renewed up to a third of its life ago.
   if (!store_.renew(lease, within(options_.lease / 3, stop))) return;
-  const auto taken = store_.become_master(lease, options_.node, within(options_.lease / 3, stop));
-  if (!taken || *taken == 0) return;
+  const auto taken =
+      store_.become_master(lease, options_.node, head ? head->position : 0, within(options_.lease / 3, stop));
+  if (!taken || *taken == 0) {
+    // Behind the head: the watch brings it. Anything else should be rare.
+    if (!taken && taken.error().code != Code::conflict && taken.error().code != Code::stopped)
+      log_.warn("node " + std::to_string(options_.node) + " could not become master: " + taken.error().text);
+    return;
+  }
   const AgreedStore::Term term = *taken;
   {
     MutexLock lock(mutex_);
@@ -240,19 +250,13 @@ void Coordinator::elect(std::stop_token stop) {
     view_.master = options_.node;
     vacant_since_.reset();
   }
-  // What was agreed on between our last look and this moment counts: a node that is behind is no master.
-  const auto view = store_.read(within(options_.lease / 3, stop));
-  const exaconf::ConfigPtr config = hooks_.current();
-  if (!view || (view->head && !is_head(*config, *view->head))) {
-    (void)store_.resign(term, lease, 0, within(options_.lease / 3, stop)).ok();
-    if (view) see(*view);
-    return;
-  }
-  see(*view);
-  if (!view->head) {
+  if (!head) {
+    const exaconf::ConfigPtr config = hooks_.current();
     const AgreedRevision first{config->revision(), config->checksum(), config->text(), 0};
     const auto put = store_.publish(0, term, first, {}, within(options_.lease / 3, stop));
     if (!put) {
+      log_.warn("node " + std::to_string(options_.node) +
+                " could not put the first EXAConf into the cluster's store: " + put.error().text);
       (void)store_.resign(term, lease, 0, within(options_.lease / 3, stop)).ok();
       return;
     }
@@ -338,19 +342,31 @@ void Coordinator::follow(std::stop_token stop) {
 
 void Coordinator::see(const AgreedView& view) {
   bool lost = false;
+  std::optional<std::int64_t> went_back;
   {
     MutexLock lock(mutex_);
     if (has_view_ && view.position < view_.position) return;  // older than what an own call saw
     // A view from before an own publication does not take its head back, nor this node.
     auto published = std::move(view_.head);
     view_ = view;
-    if (published && (!view_.head || view_.head->position < published->position))
+    if (published && (!view_.head || view_.head->position < published->position)) {
+      // A store that is asked later than that and does not know it any more has lost it.
+      if (view_.position >= published->position && gone_back_ != published->position) {
+        gone_back_ = published->position;
+        went_back = published->revision;
+      }
       view_.head = std::move(published);
+    }
     has_view_ = true;
-    lost = is_master_ && view.master != options_.node;
+    // A view from before this term says nothing about it.
+    lost = is_master_ && view.position >= term_ && view.master != options_.node;
     kicked_ = true;
   }
   wake_.notify_all();
+  if (went_back)
+    log_.err("the cluster's store has lost revision " + std::to_string(*went_back) +
+             ", which was agreed on; no node that holds it becomes master: when the store was restored from "
+             "a backup, start confd again, else recover the store (docs/operations.md)");
   if (lost) lose("the store names another master, or none");
   catch_up();
   settle_waiters();

@@ -118,8 +118,10 @@ class Coordinator {
   bool is_master_ GUARDED_BY(mutex_) = false;
   Clock::time_point abstain_until_ GUARDED_BY(mutex_);
   std::optional<Clock::time_point> vacant_since_ GUARDED_BY(mutex_);
+  Clock::time_point elect_again_ GUARDED_BY(mutex_);
   std::vector<Waiter> waiters_ GUARDED_BY(mutex_);
   std::map<int, std::int64_t> lagging_ GUARDED_BY(mutex_);  // live nodes that did not take up: what they held
+  std::int64_t gone_back_ GUARDED_BY(mutex_) = 0;           // position of the head the store had lost, told
   std::int64_t adopting_ GUARDED_BY(mutex_) = 0;            // position of the head handed to adopt()
   Clock::time_point adopt_again_ GUARDED_BY(mutex_);
   // Until then this node may count itself as master; ticks of Clock.

@@ -30,6 +30,10 @@ EtcdCompare in_term(std::string master_key, AgreedStore::Term term) {
   return {EtcdCompare::Field::create_revision, EtcdCompare::Is::equal, std::move(master_key), term, {}};
 }
 
+Error behind() {
+  return {Code::conflict, "EXAConf in the store is not at the position expected"};
+}
+
 Error not_master() {
   return {Code::wrong_state, "the term as master is over"};
 }
@@ -152,21 +156,30 @@ Status EtcdAgreedStore::report(Lease lease, int node, const HeldRevision& held, 
     conditions.push_back({EtcdCompare::Field::mod_revision, EtcdCompare::Is::equal, key("conf"), at, {}});
   const auto done = etcd_.transact(conditions, {operation}, {}, call_of(limits));
   if (!done) return done.error();
-  if (!done->succeeded) return Error{Code::conflict, "EXAConf in the store is not at the position expected"};
+  if (!done->succeeded) return behind();
   return {};
 }
 
-Result<AgreedStore::Term> EtcdAgreedStore::become_master(Lease lease, int node, const Limits& limits) {
+Result<AgreedStore::Term> EtcdAgreedStore::become_master(Lease lease, int node, std::int64_t at,
+                                                         const Limits& limits) {
   const std::string master = key("master");
   const EtcdOperation take{EtcdOperation::Kind::put, master, {}, std::to_string(node), lease};
+  const EtcdCompare is_head{EtcdCompare::Field::mod_revision, EtcdCompare::Is::equal, key("conf"), at, {}};
   const EtcdOperation look{EtcdOperation::Kind::range, master, {}, {}, 0};
   const EtcdOperation settled{EtcdOperation::Kind::remove, key("successor"), {}, {}, 0};
-  const auto done = etcd_.transact({in_term(master, 0)}, {take, settled}, {look}, call_of(limits));
+  const auto done = etcd_.transact({in_term(master, 0), is_head}, {take, settled}, {look}, call_of(limits));
   if (!done) return done.error();
   if (done->succeeded) return done->revision;
-  // Ours already: the answer to an earlier call got lost.
   const auto& there = done->ranges.at(0);
-  return !there.empty() && there[0].lease == lease ? there[0].create_revision : 0;
+  if (there.empty()) return behind();
+  if (there[0].lease != lease) return 0;
+  // Ours already: the answer to an earlier call got lost. Is the head still the one of then?
+  const Term term = there[0].create_revision;
+  const auto same = etcd_.transact({in_term(master, term), is_head}, {}, {}, call_of(limits));
+  if (!same) return same.error();
+  if (same->succeeded) return term;
+  if (Status left = resign(term, lease, 0, limits); !left) return left.error();
+  return behind();
 }
 
 Status EtcdAgreedStore::resign(Term term, Lease lease, int successor, const Limits& limits) {
@@ -247,7 +260,7 @@ Result<std::int64_t> EtcdAgreedStore::fence(const AgreedRevision& head, Term ter
   if (done->succeeded) return done->revision;
   const auto& master = done->ranges.at(0);
   if (master.empty() || master[0].create_revision != term) return not_master();
-  return Error{Code::conflict, "EXAConf in the store is not at the position expected"};
+  return behind();
 }
 
 Result<std::optional<std::int64_t>> EtcdAgreedStore::was_published(const HeldRevision& what,

@@ -1,7 +1,12 @@
 #include "daemon/store_recovery.h"
 
+#include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <ostream>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "auth/cluster_authority.h"
 #include "base/log.h"
@@ -25,6 +30,8 @@ namespace {
 constexpr std::chrono::seconds kPatience{60};
 constexpr std::chrono::milliseconds kAnswer{2000};
 constexpr std::chrono::milliseconds kPause{200};
+constexpr std::string_view kBeside = ".new";  // the store that is made, until it is whole
+constexpr std::size_t kPutsAtOnce = 64;       // etcd takes 128 in a transaction
 
 // What both commands need, with the root to themselves.
 struct Site {
@@ -80,8 +87,48 @@ Status wait_until_it_leads(cluster::EtcdClient& etcd, const cluster::EtcdClient:
   }
 }
 
+// All that the store holds and that outlives the nodes' leases. `server`: not running, before and after.
+Result<std::vector<cluster::KeyValue>> contents(cluster::EtcdClient& etcd,
+                                                const cluster::EtcdClient::Endpoint& at,
+                                                cluster::EtcdServer& server, const std::string& prefix) {
+  if (Status done = server.start_alone(); !done) return done.error();
+  Status done = wait_until_it_leads(etcd, at, server);
+  Result<cluster::EtcdClient::Snapshot> all = Error{Code::internal, "not asked"};
+  const std::string first(1, '\0');  // as both ends: every key
+  if (done) {
+    all = etcd.snapshot(first, first, {Clock::now() + kPatience, {}});
+    if (!all) done = all.error();
+  }
+  server.stop();
+  if (!done) return done.error();
+  std::vector<cluster::KeyValue> kept;
+  for (cluster::KeyValue& each : all->values)
+    // What the members of before asked for says nothing to those that come.
+    if (each.lease == 0 && !each.key.starts_with(prefix + "member/")) kept.push_back(std::move(each));
+  return kept;
+}
+
+Status put_back(cluster::EtcdClient& etcd, const std::vector<cluster::KeyValue>& kept) {
+  for (std::size_t from = 0; from < kept.size(); from += kPutsAtOnce) {
+    std::vector<cluster::EtcdOperation> puts;
+    for (std::size_t i = from; i < std::min(kept.size(), from + kPutsAtOnce); ++i)
+      puts.push_back({cluster::EtcdOperation::Kind::put, kept[i].key, {}, kept[i].value, 0});
+    const auto done = etcd.transact({}, puts, {}, {Clock::now() + kPatience, {}});
+    if (!done) return done.error();
+  }
+  return {};
+}
+
+Error not_recovered(const Error& why) {
+  return {why.code, "the store was not recovered: " + why.text};
+}
+
 }  // namespace
 
+// The one that is left is not gone on with as `etcd --force-new-cluster` leaves it: that cuts the end off its
+// log of what it had carried out already and writes other entries there. A member that is added later and
+// gets the log would hold something else than this one (docs/faults-findings.md, F10). So its contents go
+// into a store of their own, made beside it, which takes its place when it is whole.
 Status recover_store(const Options& options, base::FileSystem& files, std::ostream& out) {
   Site site(options.root);
   if (Status done = site.open(files); !done) return done;
@@ -105,11 +152,26 @@ Status recover_store(const Options& options, base::FileSystem& files, std::ostre
   server.adopt();
   server.stop();
   const bool had_data = server.has_data();
+  Status done;
+  std::vector<cluster::KeyValue> kept;
+  if (had_data) {
+    auto found = contents(etcd, at, server, managed.prefix);
+    if (!found) return not_recovered(found.error());
+    kept = std::move(*found);
+  }
+
+  auto fresh = managed.server;
+  fresh.data += kBeside;
+  std::error_code problem;
+  std::filesystem::remove_all(fresh.data, problem);  // of a try before
+  if (problem) return Error{Code::io_error, "cannot remove " + fresh.data + ": " + problem.message()};
+  cluster::EtcdServer made(fresh, files, *site.log);
   cluster::EtcdBirth birth;
   birth.members = {
       {cluster::member_name(site.node), cluster::etcd_url(managed.server.address, managed.server.peer_port)}};
-  if (Status done = had_data ? server.start_alone() : server.keep_running(birth); !done) return done;
-  Status done = wait_until_it_leads(etcd, at, server);
+  done = made.keep_running(birth);
+  if (done) done = wait_until_it_leads(etcd, at, made);
+  if (done) done = put_back(etcd, kept);
   cluster::EtcdAgreedStore agreed(etcd, managed.prefix, kAnswer);
   bool from_file = false;
   std::int64_t revision = 0;
@@ -126,8 +188,11 @@ Status recover_store(const Options& options, base::FileSystem& files, std::ostre
       revision = view->head->revision;
     }
   }
-  server.stop();
-  if (!done) return Error{done.error().code, "the store was not recovered: " + done.error().text};
+  made.stop();
+  if (done && files.status(managed.server.data)) done = server.set_aside();
+  if (done) done = files.rename(fresh.data, managed.server.data);
+  if (done) done = files.sync_directory(base::parent_directory(managed.server.data));
+  if (!done) return not_recovered(done.error());
   out << "Node " << site.node << " alone is the store now, "
       << (had_data ? "from its own data" : "a new one: it had no data") << ".\n"
       << "  EXAConf      revision " << revision << ", "

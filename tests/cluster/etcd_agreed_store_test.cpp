@@ -25,7 +25,7 @@ struct Fixture {
   EtcdClient etcd{tls, {{"127.0.0.1", shared_etcd().client_port()}}};
   EtcdAgreedStore store{etcd, "/agreed" + std::to_string(++count) + "/", 5s};
   AgreedStore::Lease lease = *store.open_lease(60s, soon());
-  AgreedStore::Term term = *store.become_master(lease, 11, soon());
+  AgreedStore::Term term = *store.become_master(lease, 11, 0, soon());
 
   static AgreedStore::Limits soon() { return {std::chrono::steady_clock::now() + test::kDeadline, {}}; }
   static AgreedRevision revision(int number) {
@@ -68,12 +68,32 @@ TEST_CASE_METHOD(Fixture, "A node that lives says so only of what is in force") 
   REQUIRE(store.report(lease, 12, {1, "ABC1"}, 0, soon()).ok());
 }
 
+TEST_CASE_METHOD(Fixture, "A node that is behind does not become master") {
+  const auto first = store.publish(0, term, revision(1), {}, soon());
+  const auto second = store.publish(*first, term, revision(2), {}, soon());
+  REQUIRE(second.ok());
+  // The key is ours already: an answer that got lost is asked for again.
+  CHECK(*store.become_master(lease, 11, *second, soon()) == term);
+  REQUIRE(store.resign(term, lease, 0, soon()).ok());
+  CHECK(store.become_master(lease, 12, *first, soon()).error().code == Code::conflict);
+  CHECK(store.become_master(lease, 12, 0, soon()).error().code == Code::conflict);
+  CHECK_FALSE(store.read(soon())->master.has_value());
+  CHECK(*store.become_master(lease, 12, *second, soon()) > term);
+  // Another lease finds the place taken.
+  const AgreedStore::Lease other = *store.open_lease(60s, soon());
+  CHECK(*store.become_master(other, 13, *second, soon()) == 0);
+  CHECK(*store.become_master(other, 13, *first, soon()) == 0);
+  // A key that is ours while the head moved on is given back.
+  CHECK(store.become_master(lease, 12, *first, soon()).error().code == Code::conflict);
+  CHECK_FALSE(store.read(soon())->master.has_value());
+}
+
 TEST_CASE_METHOD(Fixture, "What is done as master ends with the term, though the lease lives") {
   const auto first = store.publish(0, term, revision(1), {}, soon());
   REQUIRE(store.resign(term, lease, 0, soon()).ok());
   CHECK(store.publish(*first, term, revision(2), {}, soon()).error().code == Code::wrong_state);
   CHECK(store.fence(revision(1), term, soon()).error().code == Code::wrong_state);
-  const auto next = store.become_master(lease, 11, soon());
+  const auto next = store.become_master(lease, 11, *first, soon());
   REQUIRE(next.ok());
   CHECK(*next > term);
   CHECK(store.publish(*first, term, revision(2), {}, soon()).error().code == Code::wrong_state);

@@ -33,7 +33,7 @@ struct Fixture {
   AgreedStore::Term become_master() {
     const auto lease = store.open_lease(60s, soon());
     REQUIRE(lease.ok());
-    const auto term = store.become_master(*lease, 11, soon());
+    const auto term = store.become_master(*lease, 11, 0, soon());
     REQUIRE(term.ok());
     return *term;
   }

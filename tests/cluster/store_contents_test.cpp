@@ -46,7 +46,7 @@ struct Fixture {
   const std::string prefix = next_prefix();
   EtcdAgreedStore store{client, prefix, 5s};
   AgreedStore::Lease lease = *store.open_lease(60s, within());
-  AgreedStore::Term term = *store.become_master(lease, 11, within());
+  AgreedStore::Term term = *store.become_master(lease, 11, 0, within());
 
   std::int64_t publish(std::int64_t base, std::int64_t number) {
     const auto put = store.publish(base, term, revision(number), {}, within());

@@ -189,11 +189,15 @@ Status FakeAgreedStore::report(Lease lease, int node, const HeldRevision& held, 
   return {};
 }
 
-Result<cluster::AgreedStore::Term> FakeAgreedStore::become_master(Lease lease, int node, const Limits&) {
+Result<cluster::AgreedStore::Term> FakeAgreedStore::become_master(Lease lease, int node, std::int64_t at,
+                                                                  const Limits&) {
   MutexLock lock(cluster_->mutex_);
   if (Status there = reach(); !there) return there.error();
   if (!cluster_->leases_.contains(lease)) return Error{Code::not_found, "the lease has ended"};
-  if (cluster_->master_lease_ != 0) return cluster_->master_lease_ == lease ? cluster_->term_ : 0;
+  if (cluster_->master_lease_ != 0 && cluster_->master_lease_ != lease) return 0;
+  if ((cluster_->view_.head ? cluster_->view_.head->position : 0) != at)
+    return Error{Code::conflict, "another head"};
+  if (cluster_->master_lease_ == lease) return cluster_->term_;
   cluster_->master_lease_ = lease;
   cluster_->view_.master = node;
   cluster_->view_.successor.reset();

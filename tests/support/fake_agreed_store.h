@@ -77,7 +77,7 @@ class FakeAgreedStore : public cluster::AgreedStore {
   base::Status end_lease(Lease lease, const Limits& limits) override;
   base::Status report(Lease lease, int node, const cluster::HeldRevision& held, std::int64_t at,
                       const Limits& limits) override;
-  base::Result<Term> become_master(Lease lease, int node, const Limits& limits) override;
+  base::Result<Term> become_master(Lease lease, int node, std::int64_t at, const Limits& limits) override;
   base::Status resign(Term term, Lease lease, int successor, const Limits& limits) override;
   base::Status end_former_term(int node, const Limits& limits) override;
   base::Result<std::int64_t> publish(std::int64_t base, Term term, const cluster::AgreedRevision& next,
