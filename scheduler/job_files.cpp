@@ -23,6 +23,7 @@ constexpr std::uint64_t kSegmentJobs = 2000;
 constexpr std::uint64_t kSegmentBytes = 2u << 20;
 // Jobs that end within this time are written once, in their last state.
 constexpr std::chrono::milliseconds kCoalesce{25};
+constexpr std::chrono::milliseconds kReadsWait{20};  // lines of read jobs, for more of them
 constexpr std::chrono::seconds kSweep{5};
 constexpr std::chrono::seconds kRetry{1};  // after a write that failed
 
@@ -106,13 +107,11 @@ Status JobFiles::take_stock(std::uint64_t first_number) {
     }
   }
   left_over_.assign(left_over.begin(), left_over.end());
-  auto segment = std::make_shared<ReadSegment>();
-  segment->name =
+  const std::string name =
       std::string(kReads) + std::to_string(std::max(first_number, highest_ + 1)) + std::string(kYaml);
-  auto file = files_.open_append(base::join_path(folder_path(Folder::archive), segment->name), 0600);
+  auto file = files_.open_append(base::join_path(folder_path(Folder::archive), name), 0600);
   if (!file) return file.error();
-  segment->file = std::move(*file);
-  reads_ = std::move(segment);
+  reads_ = std::make_shared<ReadSegment>(std::move(*file), name);
   return {};
 }
 
@@ -149,7 +148,7 @@ void JobFiles::add_archived(const std::string& name, Archived entry) {
 }
 
 bool JobFiles::is_full(const ReadSegment& segment) {
-  return segment.jobs >= kSegmentJobs || segment.bytes >= kSegmentBytes;
+  return segment.jobs() >= kSegmentJobs || segment.bytes() >= kSegmentBytes;
 }
 
 void JobFiles::update(RecordPtr record, Folder folder) {
@@ -177,26 +176,26 @@ void JobFiles::fetched(const RecordPtr& record) {
   if (in_finish) update(record, Folder::archive);
 }
 
+std::shared_ptr<ReadSegment> JobFiles::open_segment() const {
+  MutexLock lock(mutex_);
+  return reads_;
+}
+
 Status JobFiles::append_read(const JobRecord& record) {
-  std::shared_ptr<ReadSegment> segment;
-  {
-    MutexLock lock(mutex_);
-    segment = reads_;
-  }
+  const std::shared_ptr<ReadSegment> segment = open_segment();
   thread_local std::string line;  // keeps its memory
   line.clear();
-  // After a write that failed a half line may stand there: it must not swallow this one.
-  if (segment->torn.load(std::memory_order_relaxed) && segment->torn.exchange(false)) line += '\n';
   line += kLineStart;
   append_record_json(line, record);
   line += '\n';
   std::uint64_t highest = highest_read_.load();
   while (highest < record.id.number && !highest_read_.compare_exchange_weak(highest, record.id.number)) {
   }
-  const Status done = segment->file->append(line);
-  if (!done) segment->torn = true;
-  const std::uint64_t bytes = segment->bytes.fetch_add(line.size());
-  if (++segment->jobs == kSegmentJobs || (bytes < kSegmentBytes && bytes + line.size() >= kSegmentBytes)) {
+  const bool was_full = is_full(*segment);
+  Status done = segment->append(line);
+  // Not more often than the thread looks after it.
+  const bool is_left = segment->waits() && !reads_wait_.exchange(true);
+  if (is_left || (!was_full && is_full(*segment))) {
     MutexLock lock(mutex_);  // the thread is asleep, or looks again
     wake_.notify_one();
   }
@@ -265,9 +264,13 @@ void JobFiles::run() {
         return stopping_ || rounds_wanted_ > rounds_started_;
       };
       while (pending_.empty() && !is_wanted() && steady_clock::now() < next_care &&
-             (failed || !is_full(*reads_)))
+             (failed || (!is_full(*reads_) && !reads_wait_)))
         wake_.wait_until(mutex_, next_care);
-      if (stopping_ && pending_.empty()) return;
+      if (stopping_ && pending_.empty()) break;
+      if (reads_wait_ && !failed) {
+        const auto until = steady_clock::now() + kReadsWait;
+        while (!is_wanted() && steady_clock::now() < until) wake_.wait_until(mutex_, until);
+      }
       const auto collect_until = steady_clock::now() + kCoalesce;
       while (!pending_.empty() && !is_wanted() && steady_clock::now() < collect_until)
         wake_.wait_until(mutex_, collect_until);
@@ -281,6 +284,11 @@ void JobFiles::run() {
       ++rounds_started_;
     }
     failed = false;
+    reads_wait_ = false;
+    if (Status done = open_segment()->write_out(); !done) {
+      problem(done.error());
+      failed = true;
+    }
     for (const Pending& pending : batch) {
       const Status done = write(pending);
       if (!done) {
@@ -306,6 +314,7 @@ void JobFiles::run() {
     rounds_done_ = rounds_started_;
     written_.notify_all();
   }
+  (void)open_segment()->write_out().ok();  // nobody is left to tell
 }
 
 Status JobFiles::write(const Pending& pending) {
@@ -382,19 +391,22 @@ Status JobFiles::rotate_reads() {
     if (!is_full(*reads_)) return {};
     full = reads_;
   }
-  auto next = std::make_shared<ReadSegment>();
   // Jobs that started before this moment may still end up in the new segment: leave room for their numbers.
   const std::uint64_t highest = highest_read_.load();
   const std::uint64_t earliest = highest > 64 ? highest - 64 : 0;
-  next->name = std::string(kReads) + std::to_string(std::max(earliest, number_of(full->name) + 1)) +
-               std::string(kYaml);
-  auto file = files_.open_append(base::join_path(folder_path(Folder::archive), next->name), 0600);
+  const std::string name = std::string(kReads) +
+                           std::to_string(std::max(earliest, number_of(full->name()) + 1)) +
+                           std::string(kYaml);
+  auto file = files_.open_append(base::join_path(folder_path(Folder::archive), name), 0600);
   if (!file) return file.error();
-  next->file = std::move(*file);
-  MutexLock lock(mutex_);
-  add_archived(full->name, {full->jobs, full->bytes, clock_.now()});
-  reads_ = std::move(next);
-  return {};
+  auto next = std::make_shared<ReadSegment>(std::move(*file), name);
+  {
+    MutexLock lock(mutex_);
+    add_archived(full->name(), {full->jobs(), full->bytes(), clock_.now()});
+    reads_ = std::move(next);
+  }
+  // Whoever appends to it still, having looked before, comes after this with a line that waits for nobody.
+  return full->close();
 }
 
 void JobFiles::apply_retention() {
@@ -404,8 +416,8 @@ void JobFiles::apply_retention() {
     const WallTime oldest = clock_.now() - retention_.age;
     while (!archive_.empty()) {
       const auto& [key, entry] = *archive_.begin();
-      if (archived_jobs_ + reads_->jobs <= retention_.jobs &&
-          archived_bytes_ + reads_->bytes <= retention_.bytes && entry.time >= oldest)
+      if (archived_jobs_ + reads_->jobs() <= retention_.jobs &&
+          archived_bytes_ + reads_->bytes() <= retention_.bytes && entry.time >= oldest)
         break;
       archived_jobs_ -= entry.jobs;
       archived_bytes_ -= entry.bytes;

@@ -6,16 +6,17 @@
 //                                               done. A job may be in two folders after a crash; start-up
 //                                               keeps the later one.
 //   archive/reads-<number>.yaml                 read jobs of job_exec and declined jobs, one YAML document a
-//                                               line (flow style), so that a read costs one write(2) and no
-//                                               sync; the number is (nearly always) below that of every job
-//                                               in it.
+//                                               line (flow style), so that a read costs one write(2), many at
+//                                               once share one, and no sync; the number is (nearly always)
+//                                               below that of every job in it.
 // These files are written without a sync: until checkpoint() the journal is what is durable.
 //
 // Files of jobs are written by one thread of its own, a moment later, the newest state only; one that could
 // not be written is tried again each second. Retention (age, number, bytes) drops the oldest of archive/;
 // finish/ keeps results nobody fetched for an hour, and not more of them than archive/ may hold.
-// Thread-safety: any thread. append_read() is one write(2) on the caller's thread; find() and history() read
-// files: never on an I/O thread.
+// Thread-safety: any thread. append_read() writes on the caller's thread, or leaves the line to a later one
+// or, a fiftieth of a second later, to the thread (a kill of the process loses those). find() and history()
+// read files: never on an I/O thread.
 #pragma once
 
 #include <atomic>
@@ -35,6 +36,7 @@
 #include "base/file_system.h"
 #include "base/mutex.h"
 #include "base/result.h"
+#include "scheduler/read_segment.h"
 #include "scheduler/record.h"
 
 namespace confd::scheduler {
@@ -71,7 +73,7 @@ class JobFiles {
   void update(RecordPtr record, Folder folder) EXCLUDES(mutex_);
   // Somebody got the result: a job whose file is in finish/ goes to archive/. REQUIRES: record->ended
   void fetched(const RecordPtr& record) EXCLUDES(mutex_);
-  // Records a read job that nobody else knows of.
+  // Records a read job that nobody else knows of. Error: not yet; it goes with a later one.
   base::Status append_read(const JobRecord& record) EXCLUDES(mutex_);
 
   // Error: Code::unknown_job_id.
@@ -96,13 +98,6 @@ class JobFiles {
   std::vector<std::string> take_problems() EXCLUDES(mutex_);
 
  private:
-  struct ReadSegment {
-    std::unique_ptr<base::File> file;
-    std::string name;
-    std::atomic<std::uint64_t> jobs{0};
-    std::atomic<std::uint64_t> bytes{0};
-    std::atomic<bool> torn{false};  // the last write failed, perhaps in the middle of a line
-  };
   struct Archived {  // a file in archive/
     std::uint64_t jobs = 1;
     std::uint64_t bytes = 0;
@@ -132,6 +127,7 @@ class JobFiles {
   base::Status write(const Pending& pending) EXCLUDES(mutex_);
   void sweep() EXCLUDES(mutex_);
   base::Status rotate_reads() EXCLUDES(mutex_);
+  std::shared_ptr<ReadSegment> open_segment() const EXCLUDES(mutex_);
   void apply_retention() EXCLUDES(mutex_);
   void problem(const base::Error& error) EXCLUDES(mutex_);
   std::vector<std::string> read_segments() const;
@@ -162,6 +158,7 @@ class JobFiles {
   std::uint64_t archived_jobs_ GUARDED_BY(mutex_) = 0;   // in archive_
   std::uint64_t archived_bytes_ GUARDED_BY(mutex_) = 0;  // in archive_
   std::shared_ptr<ReadSegment> reads_ GUARDED_BY(mutex_);
+  std::atomic<bool> reads_wait_{false};  // the thread has been told of lines that wait
   std::atomic<std::uint64_t> highest_read_{0};
   std::vector<std::string> problems_ GUARDED_BY(mutex_);
   std::thread thread_;

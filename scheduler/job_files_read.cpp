@@ -43,11 +43,12 @@ Result<RecordPtr> JobFiles::read_file(const std::string& path) const {
 }
 
 std::vector<std::string> JobFiles::read_segments() const {
+  (void)open_segment()->write_out().ok();  // the thread tells of problems
   std::vector<std::string> names;
   MutexLock lock(mutex_);
   for (const auto& [key, entry] : archive_)
     if (segment_of(key.second)) names.push_back(key.second);
-  names.push_back(reads_->name);
+  names.push_back(reads_->name());
   std::sort(names.begin(), names.end(),
             [](const auto& a, const auto& b) { return number_of(a) > number_of(b); });
   names.erase(std::unique(names.begin(), names.end()), names.end());

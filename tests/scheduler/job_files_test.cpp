@@ -126,7 +126,8 @@ TEST_CASE_METHOD(Fixture, "Read jobs are lines of one file, found by id") {
   open();
   const int calls = files.calls();
   for (std::uint64_t i = 1; i <= 100; ++i) REQUIRE(store->append_read(record(i)).ok());
-  CHECK(files.calls() - calls == 100);  // one write each
+  store->flush();
+  CHECK(files.calls() - calls < 50);  // many of them in one write
   CHECK((*store->find({11, 1}))->id == JobId{11, 1});
   CHECK((*store->find({11, 57}))->id == JobId{11, 57});
   CHECK(store->find({11, 101}).error().code == Code::unknown_job_id);
@@ -164,12 +165,14 @@ TEST_CASE_METHOD(Fixture, "A line that a full disk cut off does not swallow the 
   open();
   REQUIRE(store->append_read(record(1)).ok());
   files.fail_at(files.calls() + 1);
-  CHECK_FALSE(store->append_read(record(2)).ok());
-  REQUIRE(store->append_read(record(3)).ok());
-  CHECK(store->find({11, 1}).ok());
-  CHECK(store->find({11, 2}).error().code == Code::unknown_job_id);
-  CHECK(store->find({11, 3}).ok());
-  CHECK(numbers({}) == Numbers{3, 1});
+  // Whoever writes it out, the line is kept until it can be written.
+  for (std::uint64_t i = 2; i <= 40; ++i) (void)store->append_read(record(i)).ok();
+  store->flush();
+  for (std::uint64_t i = 1; i <= 40; ++i) {
+    CAPTURE(i);
+    CHECK(store->find({11, i}).ok());
+  }
+  CHECK(numbers({}).size() == 40);
 }
 
 TEST_CASE_METHOD(Fixture, "History is newest first out of all files, with each filter") {
