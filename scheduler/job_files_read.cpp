@@ -100,6 +100,7 @@ std::vector<RecordPtr> JobFiles::history(const HistoryFilter& filter,
   };
   // Newest first in either kind of file; each kind alone may fill the limit, the caller sorts and cuts.
   std::size_t from_segments = 0;
+  std::set<JobId> seen;  // a write that failed in the middle was done again
   for (const std::string& name : read_segments()) {
     if (from_segments >= filter.limit) break;
     const auto text = files_.read(base::join_path(folder_path(Folder::archive), name));
@@ -109,7 +110,7 @@ std::vector<RecordPtr> JobFiles::history(const HistoryFilter& filter,
       if (!line->starts_with(kLineStart)) continue;
       const auto value = base::parse_json(std::string_view(*line).substr(kLineStart.size()));
       if (!value) continue;
-      if (auto record = from_value(*value); record.ok())
+      if (auto record = from_value(*value); record.ok() && seen.insert(record->id).second)
         take(std::make_shared<const JobRecord>(std::move(*record)), from_segments);
     }
   }
