@@ -13,17 +13,7 @@ using base::Status;
 
 namespace {
 
-// What a follower's clock and ours may differ by over a lease, and scheduling: a tenth.
-constexpr int kMargin = 10;
 constexpr std::chrono::seconds kAdoptAgain{1};
-
-HeldRevision held_by(const exaconf::Config& config) {
-  return {config.revision(), config.checksum()};
-}
-
-bool is_head(const exaconf::Config& config, const AgreedRevision& head) {
-  return config.revision() == head.revision && config.checksum() == head.checksum;
-}
 
 }  // namespace
 
@@ -98,220 +88,8 @@ std::vector<int> Coordinator::live_nodes() const {
   return nodes;
 }
 
-// --- the keeper: lease, report, election ---
-
-void Coordinator::keep(std::stop_token stop) {
-  const auto interval = options_.lease / 3;
-  auto next_renewal = Clock::now();
-  while (!stop.stop_requested()) {
-    if (Clock::now() >= next_renewal) {
-      const auto from = Clock::now();
-      next_renewal = renew(stop) ? from + interval : Clock::now() + interval / 4;
-    }
-    report(stop);
-    elect(stop);
-    catch_up();
-    settle_waiters();
-    if (is_master()) (void)store_.tidy(within(interval / 2, stop)).ok();  // else at the next round
-    MutexLock lock(mutex_);
-    const auto until = std::min(next_renewal, Clock::now() + options_.turn / 4);
-    while (!kicked_ && !stop.stop_requested() && Clock::now() < until) wake_.wait_until(mutex_, until);
-    kicked_ = false;
-  }
-}
-
-// False: try again soon.
-bool Coordinator::renew(std::stop_token stop) {
-  AgreedStore::Lease lease = 0;
-  {
-    MutexLock lock(mutex_);
-    lease = lease_;
-  }
-  const auto sent = Clock::now();
-  const auto good_until = sent + options_.lease - options_.lease / kMargin;
-  if (lease == 0) {
-    const auto life = std::chrono::ceil<std::chrono::seconds>(options_.lease);
-    auto opened = store_.open_lease(life, within(options_.lease / 2, stop));
-    if (!opened) return false;
-    MutexLock lock(mutex_);
-    lease_ = *opened;
-    reported_ = {};
-    heard_until_.store(good_until.time_since_epoch().count(), std::memory_order_release);
-    return true;
-  }
-  const Status done = store_.renew(lease, within(options_.lease / 3, stop));
-  if (done) {
-    heard_until_.store(good_until.time_since_epoch().count(), std::memory_order_release);
-    MutexLock lock(mutex_);
-    if (is_master_ && lease_ == lease)
-      master_until_.store(good_until.time_since_epoch().count(), std::memory_order_release);
-    return true;
-  }
-  if (stop.stop_requested()) return false;
-  if (done.error().code == Code::not_found) {
-    lose("its lease ended: it could not be renewed in time");
-    MutexLock lock(mutex_);
-    if (lease_ == lease) lease_ = 0;
-  } else if (!is_master()) {
-    lose("the store does not answer: " + done.error().text);
-  }
-  return false;
-}
-
-void Coordinator::report(std::stop_token stop) {
-  const exaconf::ConfigPtr config = hooks_.current();
-  const HeldRevision held = held_by(*config);
-  AgreedStore::Lease lease = 0;
-  std::int64_t at = 0;
-  {
-    MutexLock lock(mutex_);
-    if (lease_ == 0 || reported_ == held || !has_view_) return;
-    // It counts as alive from its first report on: not before it holds what the others hold.
-    // The store looks once more: a master that asks right after its put who lives must not meet one that is
-    // behind.
-    if (reported_.revision == 0 && view_.head && !is_head(*config, *view_.head)) return;
-    if (reported_.revision == 0 && view_.head) at = view_.head->position;
-    // What the master holds, nobody waits for; that it lives is told. As soon as it is none it tells.
-    if (is_master_ && reported_.revision != 0) return;
-    lease = lease_;
-  }
-  const Status done =
-      store_.report(lease, options_.node, held, at, within(options_.lease / 3, std::move(stop)));
-  MutexLock lock(mutex_);
-  if (done && lease_ == lease) {
-    reported_ = held;
-  } else if (!done && done.error().code == Code::not_found && lease_ == lease) {
-    lease_ = 0;
-  }
-}
-
-// How long this node lets others go first; nothing: it may not be master.
-std::optional<Coordinator::Clock::duration> Coordinator::head_start() const {
-  const exaconf::ConfigPtr config = hooks_.current();
-  const auto own = config->nodes().find(options_.node);
-  if (own == config->nodes().end() || own->second.state == "suspended") return std::nullopt;
-  if (view_.head && !is_head(*config, *view_.head)) return std::nullopt;
-  // The last master wished for one of those that live: it goes first, also one that gave up a moment ago.
-  if (view_.successor == options_.node) return Clock::duration(0);
-  if (Clock::now() < abstain_until_) return std::nullopt;
-  if (view_.successor && view_.live.contains(*view_.successor))
-    return options_.turn * (view_.live.size() + 1);
-  int better = 0;
-  for (const auto& [node, held] : view_.live) {
-    const auto other = config->nodes().find(node);
-    if (node == options_.node || other == config->nodes().end() || other->second.state == "suspended")
-      continue;
-    // A node that is behind can not go first; without a head the newest goes.
-    if (view_.head ? held.revision < view_.head->revision : held.revision < config->revision()) continue;
-    if (!view_.head && held.revision > config->revision()) return std::nullopt;
-    better += std::pair(other->second.affinity, node) < std::pair(own->second.affinity, options_.node);
-  }
-  return options_.turn * better;
-}
-
-void Coordinator::elect(std::stop_token stop) {
-  AgreedStore::Lease lease = 0;
-  std::optional<AgreedRevision> head;
-  {
-    MutexLock lock(mutex_);
-    if (!has_view_ || lease_ == 0 || is_master_ || Clock::now() < elect_again_) return;
-    if (view_.master && *view_.master != options_.node) {
-      vacant_since_.reset();
-      return;
-    }
-    if (!vacant_since_) vacant_since_ = Clock::now();
-    const auto wait = head_start();
-    if (!wait || Clock::now() < *vacant_since_ + *wait) return;
-    // An empty store gets its first EXAConf from the node that holds the newest: all should be there to tell.
-    if (!view_.head && view_.live.size() < hooks_.current()->nodes().size() &&
-        Clock::now() < started_ + options_.first_patience)
-      return;
-    lease = lease_;
-    head = view_.head;
-    // Whatever this try comes to, the next one is not at once.
-    elect_again_ = Clock::now() + options_.turn / 2;
-  }
-  const auto sent = Clock::now();
-  // The lease was renewed up to a third of its life ago.
-  if (!store_.renew(lease, within(options_.lease / 3, stop))) return;
-  const auto taken =
-      store_.become_master(lease, options_.node, head ? head->position : 0, within(options_.lease / 3, stop));
-  if (!taken || *taken == 0) {
-    // Behind the head: the watch brings it. Anything else should be rare.
-    if (!taken && taken.error().code != Code::conflict && taken.error().code != Code::stopped)
-      log_.warn("node " + std::to_string(options_.node) + " could not become master: " + taken.error().text);
-    return;
-  }
-  const AgreedStore::Term term = *taken;
-  {
-    MutexLock lock(mutex_);
-    if (lease_ != lease) return;
-    term_ = term;
-    view_.master = options_.node;
-    vacant_since_.reset();
-  }
-  if (!head) {
-    const exaconf::ConfigPtr config = hooks_.current();
-    const AgreedRevision first{config->revision(), config->checksum(), config->text(), 0};
-    const auto put = store_.publish(0, term, first, {}, within(options_.lease / 3, stop));
-    if (!put) {
-      log_.warn("node " + std::to_string(options_.node) +
-                " could not put the first EXAConf into the cluster's store: " + put.error().text);
-      (void)store_.resign(term, lease, 0, within(options_.lease / 3, stop)).ok();
-      return;
-    }
-    MutexLock lock(mutex_);
-    view_.head = first;
-    view_.head->position = *put;
-  }
-  const auto good_until = sent + options_.lease - options_.lease / kMargin;
-  master_until_.store(good_until.time_since_epoch().count(), std::memory_order_release);
-  set_role(true);
-}
-
-void Coordinator::set_role(bool is_master) {
-  AgreedStore::Term term = 0;
-  {
-    MutexLock lock(mutex_);
-    if (is_master_ == is_master) return;
-    is_master_ = is_master;
-    term = term_;
-  }
-  std::string what = "node " + std::to_string(options_.node);
-  if (is_master) {
-    what += " is master now (term " + std::to_string(term) + ")";
-  } else {
-    const auto now = Clock::now();
-    const Clock::time_point until(Clock::duration(master_until_.exchange(0, std::memory_order_acq_rel)));
-    const auto ago = std::chrono::duration_cast<std::chrono::milliseconds>(now - std::min(now, until));
-    what += " is not master any more (term " + std::to_string(term) + ", acted as one until " +
-            std::to_string(ago.count()) + " ms ago)";
-  }
-  log_.notice(what);
-  if (hooks_.on_role) hooks_.on_role(is_master);
-}
-
-void Coordinator::lose(const std::string& why) {
-  {
-    MutexLock lock(mutex_);
-    if (!is_master_) return;
-  }
-  log_.warn("node " + std::to_string(options_.node) + " gives up being master: " + why);
-  set_role(false);
-}
-
-void Coordinator::hand_over(int to) {
-  AgreedStore::Term term = 0;
-  AgreedStore::Lease lease = 0;
-  {
-    MutexLock lock(mutex_);
-    term = term_;
-    lease = lease_;
-    // Long enough for the others to take their turns.
-    abstain_until_ = Clock::now() + options_.turn * static_cast<int>(view_.live.size() + 2);
-  }
-  lose("node " + std::to_string(to) + " shall be master");
-  (void)store_.resign(term, lease, to, within(options_.lease / 3, {})).ok();
+bool Coordinator::is_head(const exaconf::Config& config, const AgreedRevision& head) {
+  return config.revision() == head.revision && config.checksum() == head.checksum;
 }
 
 // --- the follower ---
@@ -358,6 +136,8 @@ void Coordinator::see(const AgreedView& view) {
       view_.head = std::move(published);
     }
     has_view_ = true;
+    std::erase_if(told_by_, [this](const auto& each)
+                                REQUIRES_LOCK(mutex_) { return !view_.live.contains(each.first); });
     // A view from before this term says nothing about it.
     lost = is_master_ && view.position >= term_ && view.master != options_.node;
     kicked_ = true;
@@ -507,7 +287,7 @@ void Coordinator::settle_waiters() {
     // something newer: it would hold each commit up for the whole patience.
     std::erase_if(lagging_, [&](const auto& lagging) REQUIRES_LOCK(mutex_) {
       const auto live = view_.live.find(lagging.first);
-      return live == view_.live.end() || live->second.revision > lagging.second;
+      return live == view_.live.end() || held_by(live->first, live->second) > lagging.second;
     });
     std::erase_if(waiters_, [&](Waiter& waiter) REQUIRES_LOCK(mutex_) {
       std::vector<int> behind;
@@ -515,13 +295,13 @@ void Coordinator::settle_waiters() {
       // A view older than the publication does not tell who lives now: nobody is known to hold it then.
       const bool is_old = view_.position < waiter.position;
       for (const auto& [node, held] : view_.live)
-        if (node != options_.node && (is_old || held.revision < waiter.revision)) {
+        if (node != options_.node && (is_old || held_by(node, held) < waiter.revision)) {
           behind.push_back(node);
           waits = waits || !lagging_.contains(node);
         }
       if ((is_old || waits) && Clock::now() < waiter.until && !ended_) return false;
       if (!is_old)
-        for (const int node : behind) lagging_.emplace(node, view_.live.at(node).revision);
+        for (const int node : behind) lagging_.emplace(node, held_by(node, view_.live.at(node)));
       due.emplace_back(std::move(waiter.done), std::move(behind));
       return true;
     });

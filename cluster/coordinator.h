@@ -44,6 +44,10 @@ class Coordinator {
     std::function<void(exaconf::ConfigPtr)> adopt;
     // Became master, or stopped being it.
     std::function<void(bool is_master)> on_role;
+    // Tells the master what this node holds (its told()): quicker than through the store, which hears of it a
+    // little later. Error, or no hook: the store alone. May block until the deadline.
+    std::function<base::Status(int master, const HeldRevision& held, const AgreedStore::Limits& limits)>
+        tell = {};
   };
   // Error: the options make no sense together.
   static base::Result<std::unique_ptr<Coordinator>> start(Options options, AgreedStore& store, base::Log& log,
@@ -69,6 +73,8 @@ class Coordinator {
       EXCLUDES(mutex_);
   // This node holds its current() durably.
   void held() EXCLUDES(mutex_);
+  // Another node says that it holds this durably.
+  void told(int node, const HeldRevision& held) EXCLUDES(mutex_);
   // Calls back once when all live nodes hold this revision or a later one, or after hold_patience with those
   // that do not.
   void when_held(std::int64_t revision, std::function<void(std::vector<int> behind)> done) EXCLUDES(mutex_);
@@ -88,10 +94,13 @@ class Coordinator {
   void follow(std::stop_token stop);
   void see(const AgreedView& view) EXCLUDES(mutex_);
   void catch_up() EXCLUDES(mutex_);
+  static bool is_head(const exaconf::Config& config, const AgreedRevision& head);
   bool renew(std::stop_token stop) EXCLUDES(mutex_);
   void report(std::stop_token stop) EXCLUDES(mutex_);
   void elect(std::stop_token stop) EXCLUDES(mutex_);
   std::optional<Clock::duration> head_start() const REQUIRES_LOCK(mutex_);
+  bool tell(const HeldRevision& held, std::stop_token stop) EXCLUDES(mutex_);
+  std::int64_t held_by(int node, const HeldRevision& reported) const REQUIRES_LOCK(mutex_);
   void set_role(bool is_master) EXCLUDES(mutex_);
   void lose(const std::string& why) EXCLUDES(mutex_);
   void settle_waiters() EXCLUDES(mutex_);
@@ -113,6 +122,11 @@ class Coordinator {
   AgreedStore::Lease lease_ GUARDED_BY(mutex_) = 0;
   AgreedStore::Term term_ GUARDED_BY(mutex_) = 0;
   HeldRevision reported_ GUARDED_BY(mutex_);  // on this lease; revision 0: nothing yet
+  // What the master was told past the store, and which one; when the store hears of it at the latest.
+  HeldRevision told_ GUARDED_BY(mutex_);
+  std::optional<int> told_to_ GUARDED_BY(mutex_);
+  std::optional<Clock::time_point> put_due_ GUARDED_BY(mutex_);
+  std::map<int, std::int64_t> told_by_ GUARDED_BY(mutex_);  // live nodes: revision
   // Until then what was last heard of the store holds: ticks of Clock.
   std::atomic<Clock::rep> heard_until_{0};
   bool is_master_ GUARDED_BY(mutex_) = false;

@@ -241,6 +241,7 @@ Status App::Parts::build() {
     auto joined = Membership::open(settings, root, files, *node, *store, *log);
     if (!joined) return joined.error();
     membership = std::move(*joined);
+    membership->register_operations(*nodes);
   } else {
     one_node = std::make_unique<OneNode>(*node);
   }
@@ -332,10 +333,11 @@ Result<std::unique_ptr<App>> App::start(const Options& options) {
   p.scheduler = std::move(*opened);
   register_job_operations(*p.nodes, *p.scheduler);
   if (p.membership) {
-    const Status begun =
-        p.membership->begin([&p](exaconf::ConfigPtr config, std::function<void(Status)> done) {
+    const Status begun = p.membership->begin(
+        [&p](exaconf::ConfigPtr config, std::function<void(Status)> done) {
           p.scheduler->adopt(std::move(config), std::move(done));
-        });
+        },
+        *p.nodes);
     if (!begun) return fail(begun.error());
   }
   p.gate = std::make_unique<LoginGate>(

@@ -11,6 +11,8 @@ using base::Code;
 using base::Error;
 using base::Result;
 using base::Status;
+using base::Struct;
+using base::Value;
 
 namespace {
 
@@ -87,7 +89,26 @@ Membership::Membership(const Settings& settings, int node, exaconf::Store& store
   options_.lease = settings.lease;
 }
 
-Status Membership::begin(std::function<void(exaconf::ConfigPtr, std::function<void(Status)>)> adopt) {
+void Membership::register_operations(cluster::NodeControl& nodes) {
+  cluster::OperationTraits traits;
+  traits.repeatable = true;
+  traits.timeout = options_.lease / 6;
+  traits.params = {
+      {"node", Value::Type::integer}, {"revision", Value::Type::integer}, {"checksum", Value::Type::string}};
+  nodes.register_operation(
+      "cluster.held",
+      [this](const Struct& params, std::stop_token) -> Result<Value> {
+        auto* running = coordinator();
+        if (!running) return not_begun();
+        running->told(static_cast<int>(params.find("node")->as_int()),
+                      {params.find("revision")->as_int(), params.find("checksum")->as_string()});
+        return Value();
+      },
+      traits);
+}
+
+Status Membership::begin(std::function<void(exaconf::ConfigPtr, std::function<void(Status)>)> adopt,
+                         cluster::NodeControl& nodes) {
   cluster::Coordinator::Hooks hooks;
   hooks.current = [this] { return store_.current(); };
   hooks.adopt = [this, adopt = std::move(adopt)](exaconf::ConfigPtr config) {
@@ -99,6 +120,13 @@ Status Membership::begin(std::function<void(exaconf::ConfigPtr, std::function<vo
         log_.err("revision " + std::to_string(revision) +
                  " of the cluster could not be taken up: " + done.error().text);
     });
+  };
+  hooks.tell = [own = options_.node, &nodes](int master, const cluster::HeldRevision& held,
+                                             const cluster::AgreedStore::Limits& limits) -> Status {
+    const auto done = nodes.run(
+        master, "cluster.held",
+        Struct{{"node", own}, {"revision", held.revision}, {"checksum", held.checksum}}, limits.stop);
+    return done ? Status() : Status(done.error());
   };
   auto started = cluster::Coordinator::start(options_, agreed_, log_, std::move(hooks));
   if (!started) return started.error();

@@ -21,6 +21,7 @@
 #include "cluster/etcd_job_board.h"
 #include "cluster/managed_store.h"
 #include "cluster/members.h"
+#include "cluster/node_control.h"
 #include "daemon/root.h"
 #include "daemon/settings.h"
 #include "exaconf/store.h"
@@ -41,7 +42,11 @@ class Membership : public cluster::Members {
   ~Membership() override;
 
   // `adopt`: takes up an agreed revision durably and calls back.
-  base::Status begin(std::function<void(exaconf::ConfigPtr, std::function<void(base::Status)>)> adopt);
+  // `nodes`: over which nodes tell the master what they hold; outlives this.
+  base::Status begin(std::function<void(exaconf::ConfigPtr, std::function<void(base::Status)>)> adopt,
+                     cluster::NodeControl& nodes);
+  // Declares that operation, before the daemon serves.
+  void register_operations(cluster::NodeControl& nodes);
   void end();
 
   // What is waited for; empty: all is well.

@@ -36,7 +36,10 @@ std::string three_nodes(const std::string& affinity_13 = "13", const std::string
 
 // A node without its jobs: file, publisher, coordinator.
 struct Node {
-  Node(std::shared_ptr<FakeCluster> cluster, int number, const std::string& text, base::Log& log)
+  // How it tells the master what it holds past the store, if at all.
+  using Teller = std::function<Status(int node, int master, const HeldRevision& held)>;
+  Node(std::shared_ptr<FakeCluster> cluster, int number, const std::string& text, base::Log& log,
+       const Teller& teller = {})
       : id(number), agreed(std::move(cluster), number, kLease) {
     files.put(kPath, text);
     auto opened = exaconf::Store::open(files, kPath, random);
@@ -55,6 +58,10 @@ struct Node {
         if (done) coordinator->held();
       });
     };
+    if (teller)
+      hooks.tell = [this, teller](int master, const HeldRevision& held, const AgreedStore::Limits&) {
+        return teller(id, master, held);
+      };
     hooks.on_role = [this](bool is_master) { is_master ? ++times_master : ++times_demoted; };
     Publisher::Hooks publishing;
     publishing.sync_records = [] { return Status(); };
@@ -103,9 +110,9 @@ struct Node {
 };
 
 struct Cluster {
-  explicit Cluster(const std::vector<std::string>& texts) {
+  explicit Cluster(const std::vector<std::string>& texts, const Node::Teller& teller = {}) {
     for (std::size_t i = 0; i < texts.size(); ++i)
-      nodes.push_back(std::make_unique<Node>(shared, 11 + static_cast<int>(i), texts[i], *log));
+      nodes.push_back(std::make_unique<Node>(shared, 11 + static_cast<int>(i), texts[i], *log, teller));
     watcher = std::jthread([this](const std::stop_token& stop) {
       while (!stop.stop_requested()) {
         int masters = 0;
@@ -167,6 +174,39 @@ TEST_CASE("What the master publishes is held by all nodes before it is told") {
       CHECK((*on_disk)->revision() == done->revision);
     }
   }
+}
+
+TEST_CASE("Followers tell the master itself what they hold, and the store a little later") {
+  Cluster* all = nullptr;
+  std::atomic<bool> can_tell{true};
+  const std::string text = three_nodes();
+  Cluster cluster({text, text, text}, [&](int node, int master, const HeldRevision& held) -> Status {
+    if (!can_tell) return base::Error{Code::node_unreachable, "cut"};
+    (*all)[master].coordinator->told(node, held);
+    return {};
+  });
+  all = &cluster;
+  REQUIRE(cluster.becomes_master(11));
+  REQUIRE(test::eventually([&] { return cluster[11].coordinator->live_nodes().size() == 3; }));
+  REQUIRE(cluster[11].set("10.0.0.1").ok());
+  const int before = cluster.shared->reports();
+  for (int i = 1; i <= 40; ++i) {
+    const auto done = cluster[11].set("10.0.1." + std::to_string(i));
+    REQUIRE(done.ok());
+    CHECK(done->behind.empty());
+    for (int id : {12, 13}) CHECK(cluster[id].value() == "10.0.1." + std::to_string(i));
+  }
+  CHECK(cluster.shared->reports() - before < 60);  // 80 without
+  const std::int64_t newest = cluster[11].store->current()->revision();
+  CHECK(test::eventually([&] {
+    const auto live = cluster.shared->view().live;
+    return live.at(12).revision == newest && live.at(13).revision == newest;
+  }));
+  // Who can't be told hears it from the store.
+  can_tell = false;
+  const auto done = cluster[11].set("10.0.0.2");
+  REQUIRE(done.ok());
+  CHECK(done->behind.empty());
 }
 
 TEST_CASE("Nobody but the master changes EXAConf") {

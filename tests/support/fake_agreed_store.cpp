@@ -51,6 +51,11 @@ bool FakeCluster::holds_view(int node) {
   return held != held_.end() && held->second;
 }
 
+int FakeCluster::reports() {
+  MutexLock lock(mutex_);
+  return reports_;
+}
+
 void FakeCluster::nudge() {
   MutexLock lock(mutex_);
   changed();
@@ -183,6 +188,7 @@ Status FakeAgreedStore::report(Lease lease, int node, const HeldRevision& held, 
   if (!cluster_->leases_.contains(lease)) return Error{Code::not_found, "the lease has ended"};
   if (at != 0 && (!cluster_->view_.head || cluster_->view_.head->position != at))
     return Error{Code::conflict, "another head"};
+  ++cluster_->reports_;
   cluster_->view_.live[node] = held;
   cluster_->live_lease_[node] = lease;
   cluster_->changed();

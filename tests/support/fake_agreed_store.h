@@ -25,6 +25,8 @@ class FakeCluster {
   // The node's watch takes the next change and keeps it to itself until it is let go; true: it has one.
   void hold_view(int node, bool is_held) EXCLUDES(mutex_);
   bool holds_view(int node) EXCLUDES(mutex_);
+  // How often nodes reported what they hold.
+  int reports() EXCLUDES(mutex_);
   // A change that is none of EXAConf.
   void nudge() EXCLUDES(mutex_);
   cluster::AgreedView view() EXCLUDES(mutex_);
@@ -59,6 +61,7 @@ class FakeCluster {
   std::map<std::int64_t, std::pair<std::string, std::int64_t>> history_ GUARDED_BY(mutex_);
   std::vector<std::pair<cluster::HeldRevision, int>> heads_ GUARDED_BY(mutex_);
   std::map<std::string, std::string> ends_ GUARDED_BY(mutex_);
+  int reports_ GUARDED_BY(mutex_) = 0;
   Answers answers_ GUARDED_BY(mutex_) = Answers::arrive;
   std::function<bool()> on_its_way_ GUARDED_BY(mutex_);
 };
