@@ -152,6 +152,13 @@ Status EtcdClient::promote(std::uint64_t member, const Call& call) {
   return answer ? Status() : Status(answer.error());
 }
 
+Status EtcdClient::move_leader(const Endpoint& endpoint, std::uint64_t member, const Call& call) {
+  const auto answer =
+      connections().post_to(endpoint, "/v3/maintenance/transfer-leadership",
+                            base::render_json(Struct{{"targetID", std::to_string(member)}}), call);
+  return answer ? Status() : Status(answer.error());
+}
+
 Status EtcdClient::move_member(std::uint64_t member, const std::string& peer_url, const Call& call) {
   const auto answer = connections().post(
       "/v3/cluster/member/update",

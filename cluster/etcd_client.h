@@ -133,6 +133,8 @@ class EtcdClient {
   base::Result<EtcdMember> add_learner(const std::string& peer_url, const Call& call);
   base::Status promote(std::uint64_t member, const Call& call);
   base::Status remove_member(std::uint64_t member, const Call& call);
+  // etcd's leader, which is at `endpoint`, hands leading over to this member.
+  base::Status move_leader(const Endpoint& endpoint, std::uint64_t member, const Call& call);
   base::Status move_member(std::uint64_t member, const std::string& peer_url, const Call& call);
   struct EndpointStatus {
     std::uint64_t member = 0, leader = 0;

@@ -139,6 +139,14 @@ RosterAction decide(const RosterView& view) {
   if (const RosterMember* learner = roster.learner())
     return wait_for("the member of " + name_of(*learner) +
                     " is promoted when one more can be added: an even number bears no more failures");
+
+  // When a machine dies, etcd's leader and the master should not die together: the lease of the master runs
+  // anew from the moment etcd has another leader.
+  for (const RosterMember& leader : view.members)
+    if (leader.id == view.leader && leader.node == view.master)
+      for (const RosterMember* other : roster.voters())
+        if (other->id != leader.id && other->is_healthy && roster.is_live(*other))
+          return act(Kind::lead, *other, "the leader shall not be on the master's machine");
   return {};
 }
 

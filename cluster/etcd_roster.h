@@ -35,10 +35,12 @@ struct RosterView {
   std::vector<int> wanted;
   std::set<int> live;            // nodes whose confd renews its lease
   std::set<std::uint64_t> lost;  // members whose data folder is gone, as their nodes say
+  int master = 0;                // node; 0: not known
+  std::uint64_t leader = 0;      // etcd's, a member; 0: not known
 };
 
 struct RosterAction {
-  enum class Kind { none, add, promote, remove, move } kind = Kind::none;
+  enum class Kind { none, add, promote, remove, move, lead } kind = Kind::none;
   int node = 0;              // add; else that of the member, 0 when unknown
   std::uint64_t member = 0;  // all but add
   std::string reason;        // for none too: what is waited for; empty: all is as it shall be

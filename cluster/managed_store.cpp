@@ -260,6 +260,7 @@ bool ManagedStore::change_roster(const std::stop_token& stop) {
   const std::string what = action.kind == RosterAction::Kind::add       ? "adds a member on"
                            : action.kind == RosterAction::Kind::promote ? "promotes the member of"
                            : action.kind == RosterAction::Kind::move    ? "tells the new address of"
+                           : action.kind == RosterAction::Kind::lead    ? "lets etcd be led by the member of"
                                                                         : "removes the member of";
   const std::string node = action.node != 0 ? "node " + std::to_string(action.node) : "a former node";
   if (Status done = act(action, *config, stop); !done) {
@@ -284,6 +285,7 @@ Result<RosterView> ManagedStore::look_at_roster(const exaconf::Config& config, c
 
   RosterView view;
   const std::vector<int> nodes = node_ids(config);
+  view.master = options_.server.node;  // who asks
   view.wanted = wanted_members(nodes, options_.members);
   for (const int node : live_nodes_()) view.live.insert(node);
   note_seen(*listed);
@@ -299,6 +301,7 @@ Result<RosterView> ManagedStore::look_at_roster(const exaconf::Config& config, c
     if (member.node) {
       const EtcdClient::Endpoint at{config.nodes().at(*member.node).private_ip, options_.server.client_port};
       const auto status = etcd_.status(at, {Clock::now() + kHealth, stop});
+      if (status) view.leader = status->leader;
       member.is_healthy = status && status->leader != 0 && status->member == each.id;
       member.has_moved = !contains(each.peer_urls, peer_url(config.nodes().at(*member.node)));
     }
@@ -323,6 +326,8 @@ Status ManagedStore::act(const RosterAction& action, const exaconf::Config& conf
       return etcd_.remove_member(action.member, call);
     case RosterAction::Kind::move:
       return etcd_.move_member(action.member, peer_url(config.nodes().at(action.node)), call);
+    case RosterAction::Kind::lead:
+      return etcd_.move_leader({options_.server.address, options_.server.client_port}, action.member, call);
     case RosterAction::Kind::none:
       break;
   }

@@ -49,6 +49,8 @@ std::string said(const RosterAction& action) {
       return "remove " + std::to_string(action.member);
     case Kind::move:
       return "move " + std::to_string(action.member);
+    case Kind::lead:
+      return "lead " + std::to_string(action.member);
     case Kind::none:
       break;
   }
@@ -223,6 +225,27 @@ TEST_CASE("no step takes the majority away") {
       }
     }
   CHECK(steps > 1000);
+}
+
+TEST_CASE("etcd's leader is not on the master's machine, when there is another one for it") {
+  const auto decided = [](const std::string& text, int master, std::uint64_t leader, std::set<int> live) {
+    RosterView view = members(text);
+    view.wanted = {11, 12, 13};
+    view.live = std::move(live);
+    view.master = master;
+    view.leader = leader;
+    return said(decide(view));
+  };
+  CHECK(decided("11 12 13", 11, 11, {11, 12, 13}) == "lead 12");
+  CHECK(decided("11 12 13", 12, 12, {11, 12, 13}) == "lead 11");
+  CHECK(decided("11 12 13", 11, 12, {11, 12, 13}) == "");
+  CHECK(decided("11 12 13", 11, 0, {11, 12, 13}) == "");
+  // Not to one that is away, or whose confd is.
+  CHECK(decided("11 12! 13", 11, 11, {11, 12, 13}) == "lead 13");
+  CHECK(decided("11 12 13", 11, 11, {11, 13}) == "lead 13");
+  // A learner can't lead; members come first.
+  CHECK(decided("11 12 L13", 11, 11, {11, 12, 13}) == "promote 13");
+  CHECK(decided("11", 11, 11, {11}) != "lead 11");
 }
 
 TEST_CASE("what a node does with its own member") {
