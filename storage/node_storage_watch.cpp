@@ -1,0 +1,182 @@
+// Usage of NodeStorage: what the folders of segments take, room for more, warnings.
+#include <algorithm>
+#include <utility>
+
+#include "exaconf/value_types.h"
+#include "storage/node_storage_change.h"
+#include "storage/space.h"
+
+namespace confd::storage {
+
+using base::Code;
+using base::Error;
+using base::MutexLock;
+using base::Result;
+using base::Status;
+
+namespace {
+
+constexpr std::chrono::seconds kFresh{4};          // as old as a measure may be
+constexpr std::chrono::milliseconds kRound{2000};  // between two rounds of the watch
+
+std::string text(std::uint64_t bytes) {
+  return exaconf::format_size(bytes);
+}
+
+std::uint64_t percent_of(std::uint64_t part, std::uint64_t whole) {
+  return whole == 0 ? 0 : static_cast<std::uint64_t>(100.0L * static_cast<long double>(part) /
+                                                     static_cast<long double>(whole));
+}
+
+}  // namespace
+
+Result<NodeStorage::Usage> NodeStorage::usage_of(const Segment& segment, std::stop_token stop) {
+  {
+    MutexLock lock(mutex_);
+    const auto known = usage_.find(segment.id);
+    if (known != usage_.end() && services_.clock.steady_now() - known->second.measured < kFresh)
+      return known->second;
+  }
+  const auto bytes = services_.files.usage(segment.folder, std::move(stop));
+  if (!bytes) return bytes.error();
+  const Usage usage{*bytes, 0, services_.clock.steady_now()};
+  MutexLock lock(mutex_);
+  // Files that were allowed just now may not be written yet: the next measure sees them.
+  usage_[segment.id] = usage;
+  return usage;
+}
+
+Result<std::uint64_t> NodeStorage::used_bytes(const SegmentId& id, std::stop_token stop) {
+  const auto present = segment(id);
+  if (!present)
+    return Error{Code::not_found,
+                 "node " + std::to_string(options_.node) + " has no " + segment_text(id)};
+  return used_bytes(*present, std::move(stop));
+}
+
+Result<std::uint64_t> NodeStorage::used_bytes(const Segment& segment, std::stop_token stop) {
+  const auto usage = usage_of(segment, std::move(stop));
+  if (!usage) return usage.error();
+  return usage->bytes;
+}
+
+Status NodeStorage::has_room(const SegmentId& id, std::uint64_t bytes, std::stop_token stop) {
+  const auto present = segment(id);
+  if (!present)
+    return Error{Code::not_found, "node " + std::to_string(options_.node) + " has no " + segment_text(id)};
+  if (present->state == SegmentState::offline)
+    return Error{Code::wrong_state, segment_text(id) + " is offline on node " +
+                                        std::to_string(options_.node) +
+                                        (present->reason.empty() ? "" : ": " + present->reason)};
+  const auto usage = usage_of(*present, std::move(stop));
+  if (!usage) return usage.error();
+  const auto below = services_.files.free_bytes(present->folder);
+  if (!below) return below.error();
+  if (*below < bytes)
+    return Error{Code::busy, "the file system of " + present->folder + " has " + text(*below) +
+                                 " left, too little for " + text(bytes) + " more"};
+  MutexLock lock(mutex_);
+  Usage& known = usage_[id];
+  const std::uint64_t used = known.bytes + known.allowed;
+  if (used > present->bytes() || bytes > present->bytes() - used)
+    return Error{Code::busy, segment_text(id) + " is full on node " + std::to_string(options_.node) + ": " +
+                                 text(used) + " of " + text(present->bytes()) +
+                                 " are used, too much for " + text(bytes) +
+                                 " more; enlarge the volume or delete something from it"};
+  known.allowed += bytes;
+  return {};
+}
+
+void NodeStorage::find_warnings(const Devices& devices, const std::vector<Segment>& segments) {
+  std::map<std::string, std::string> found;
+  std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> disks;  // used and all bytes
+  for (const Device& device : devices) {
+    if (!device.usable()) continue;
+    const Geometry& geometry = device.superblock.geometry;
+    auto& [used, all] = disks[device.spec.disk];
+    all += geometry.data_sectors * geometry.sector_size;
+    used += (geometry.data_sectors - free_sectors(device.superblock)) * geometry.sector_size;
+  }
+  MutexLock lock(mutex_);
+  const auto threshold = static_cast<std::uint64_t>(warn_threshold_);
+  const auto look = [&](const std::string& what, std::uint64_t used, std::uint64_t all) {
+    const std::uint64_t percent = percent_of(used, all);
+    if (threshold == 0 || percent < threshold) return;
+    found[what] = what + " is " + std::to_string(percent) + " % full: " + text(used) + " of " + text(all) +
+                  " (SpaceWarnThreshold is " + std::to_string(threshold) + " %)";
+  };
+  for (const auto& [disk, space] : disks) look("disk " + disk, space.first, space.second);
+  for (const Segment& segment : segments)
+    if (const auto usage = usage_.find(segment.id); usage != usage_.end())
+      look(segment_text(segment.id), usage->second.bytes, segment.bytes());
+  const auto before = std::exchange(warnings_, found);
+  lock.unlock();
+  for (const auto& [what, warning] : found)
+    if (!before.contains(what)) note(base::LogLevel::warn, warning);
+  for (const auto& [what, warning] : before)
+    if (!found.contains(what)) note(base::LogLevel::notice, what + " is below SpaceWarnThreshold again");
+}
+
+std::vector<std::string> NodeStorage::space_warnings() const {
+  MutexLock lock(mutex_);
+  std::vector<std::string> texts;
+  for (const auto& [what, warning] : warnings_) texts.push_back(warning);
+  return texts;
+}
+
+void NodeStorage::watch_once(std::stop_token stop) {
+  const auto as_known = snapshot();
+  const auto changed = [&] {
+    const Devices now = looked();
+    for (std::size_t i = 0; i < now.size(); ++i) {
+      if (now[i].online != (*as_known)[i].online) return true;
+      if (now[i].online) continue;
+      const auto identity = services_.files.identity(now[i].spec.path);
+      if (identity && (!now[i].seen || !(*now[i].seen == *identity))) return true;
+    }
+    return false;
+  };
+  if (changed())
+    if (auto change = Change::begin(*this, stop)) {
+      reopen_changed((*change)->devices);
+      settle((*change)->devices);
+    }
+  const std::vector<Segment> all = segments();
+  for (const Segment& segment : all) {
+    if (stop.stop_requested()) return;
+    if (segment.state == SegmentState::offline) continue;
+    const auto bytes = services_.files.usage(segment.folder, stop);
+    if (!bytes) continue;  // it may just be given back
+    MutexLock lock(mutex_);
+    usage_[segment.id] = {*bytes, 0, services_.clock.steady_now()};
+  }
+  {
+    MutexLock lock(mutex_);
+    std::erase_if(usage_, [&](const auto& known) {
+      return std::none_of(all.begin(), all.end(),
+                          [&](const Segment& segment) { return segment.id == known.first; });
+    });
+  }
+  find_warnings(looked(), all);
+}
+
+void NodeStorage::begin_watch() {
+  watch_ = std::jthread([this](std::stop_token stop) {
+    std::stop_callback wake(stop, [this] {
+      MutexLock lock(mutex_);
+      turn_free_.notify_all();
+    });
+    while (!stop.stop_requested()) {
+      const auto begun = std::chrono::steady_clock::now();
+      watch_once(stop);
+      // With folders that take long to measure, most of the time is left to others.
+      const auto took = std::chrono::steady_clock::now() - begun;
+      const auto next = begun + std::max<std::chrono::steady_clock::duration>(kRound, 10 * took);
+      MutexLock lock(mutex_);
+      while (!stop.stop_requested() && std::chrono::steady_clock::now() < next)
+        if (turn_free_.wait_until(mutex_, next) == std::cv_status::timeout) break;
+    }
+  });
+}
+
+}  // namespace confd::storage
