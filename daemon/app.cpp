@@ -31,6 +31,7 @@
 #include "rpc/http_server.h"
 #include "scheduler/scheduler.h"
 #include "services/update_record.h"
+#include "storage/node_storage_operations.h"
 
 namespace confd::daemon {
 
@@ -109,6 +110,7 @@ struct App::Parts {
   std::unique_ptr<auth::Login> login;
   std::unique_ptr<cluster::PeerLink> peer_link;
   std::unique_ptr<cluster::NodeControl> nodes;
+  std::unique_ptr<storage::NodeStorage> storage;
   std::unique_ptr<ListenerCertificate> certificate;
   std::unique_ptr<Membership> membership;  // with several nodes
   std::unique_ptr<OneNode> one_node;       // without
@@ -253,6 +255,12 @@ Status App::Parts::build() {
   certificate = std::make_unique<ListenerCertificate>(files, root, [this] { return store->current(); });
   cluster::register_node_operations(*nodes, {files, root.directory()});
   services::register_update_record_operations(*nodes, files, root.directory());
+  storage = std::make_unique<storage::NodeStorage>(
+      storage::NodeStorage::Options{*node, root.storage(),
+                                    [this](const std::string& path) { return root.resolve(path); }},
+      storage::NodeStorage::Services{storage::system_storage_files(), clock, random, log.get()});
+  storage::register_storage_operations(*nodes, *storage);
+  if (Status done = storage->apply(*store->current()); !done) return done;
   nodes->register_operation("certificate.install", [this](const base::Struct& params, std::stop_token) {
     return certificate->install(params);
   });
@@ -298,6 +306,7 @@ Result<std::unique_ptr<App>> App::start(const Options& options) {
   hooks.on_stage = [&p](const scheduler::JobRecord& record) { p.log_stage(record); };
   hooks.on_revision = [&p](const exaconf::ConfigPtr& config) {
     p.log->notice("EXAConf revision " + std::to_string(config->revision()) + " is in force");
+    p.storage->follow(config);
     p.events->refresh(*config);
     p.events->publish("revision", "", "",
                       base::Struct{{"revision", config->revision()}, {"checksum", config->checksum()}});
@@ -332,6 +341,7 @@ Result<std::unique_ptr<App>> App::start(const Options& options) {
   if (!opened) return fail(opened.error());
   p.scheduler = std::move(*opened);
   register_job_operations(*p.nodes, *p.scheduler);
+  p.storage->begin_watch();
   if (p.membership) {
     const Status begun = p.membership->begin(
         [&p](exaconf::ConfigPtr config, std::function<void(Status)> done) {

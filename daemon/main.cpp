@@ -14,6 +14,7 @@
 #include "daemon/join.h"
 #include "daemon/options.h"
 #include "daemon/settings.h"
+#include "daemon/storage_check.h"
 #include "daemon/store_recovery.h"
 
 namespace {
@@ -115,6 +116,12 @@ int main(int argc, char** argv) {
       if (const Status done = confd::daemon::forget_store(*options, files, std::cout); !done)
         return failed(done.error());
       return 0;
+    case Options::Action::fsck: {
+      const auto clean = confd::daemon::check_node_storage(*options, files, std::cout);
+      if (clean) return *clean ? 0 : 1;
+      (void)failed(clean.error());
+      return 2;
+    }
     case Options::Action::renew_certificate:
       if (const Status done = confd::daemon::make_certificate(*options, files, clock); !done)
         return failed(done.error());

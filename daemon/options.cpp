@@ -137,6 +137,15 @@ constexpr Option kOptions[] = {
      "with store: managed: set this node's data of the store aside, so that its member is added anew, then "
      "exit",
      &act<Options::Action::forget_store>},
+    {"--fsck", "",
+     "check the storage of the node in --root (devices, segments, EXAConf) while no confd runs on it, then "
+     "exit: 0 clean, 1 problems, 2 it can't be checked",
+     &act<Options::Action::fsck>},
+    {"--repair", "", "with --fsck: write a copy of a superblock that is not valid anew from the other one",
+     [](Options& o, const std::string&) -> std::string {
+       o.repair = true;
+       return {};
+     }},
     {"--settings-sample", "", "print a commented etc/confd.yaml with all defaults, then exit",
      &act<Options::Action::settings_sample>},
     {"--version", "", "print the version, then exit", &act<Options::Action::version>},

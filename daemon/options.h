@@ -20,6 +20,7 @@ struct Options {
     renew_certificate,
     recover_store,
     forget_store,
+    fsck,
     version,
     help,
     settings_sample
@@ -43,6 +44,8 @@ struct Options {
   std::string token;
   std::string token_file;  // "-": standard input
   bool renew = false;      // the root is there, only its identity is replaced
+  // --fsck
+  bool repair = false;
   // --make-token
   int token_node = 0;
   int valid_seconds = 24 * 3600;

@@ -160,10 +160,15 @@ Device open_device(StorageFiles& files, const DeviceSpec& spec, int node, base::
     if (!bytes) return offline(std::move(device), bytes.error().text);
     if (const std::string why = why_not_ours(device.superblock, *bytes, node); !why.empty())
       return offline(std::move(device), why);
-    // After a power cut in the middle of a write; the next change writes it anew.
-    if (!region->copies_valid[0] || !region->copies_valid[1])
-      device.notes.push_back("one copy of the superblock is torn, the other one stands (" + region->problem +
+    // After a power cut in the middle of a write: two copies again, before anything else is written.
+    if (!region->copies_valid[0] || !region->copies_valid[1]) {
+      device.notes.push_back("one copy of the superblock was torn and is written anew (" + region->problem +
                              ")");
+      if (Status done = write_next(**file, device.superblock); !done) {
+        device.io_error = true;
+        device.notes.push_back(done.error().text);
+      }
+    }
     if (device.superblock.disk != spec.disk)
       device.notes.push_back("was of disk " + device.superblock.disk + ", is of disk " + spec.disk +
                              " of EXAConf now");

@@ -14,16 +14,6 @@ using base::MutexLock;
 using base::Result;
 using base::Status;
 
-namespace {
-
-std::string name_as_file(std::string_view name) {
-  std::string file(name.substr(name.find_first_not_of('/')));
-  std::replace(file.begin(), file.end(), '/', '_');
-  return file;
-}
-
-}  // namespace
-
 NodeStorage::NodeStorage(Options options, Services services)
     : options_(std::move(options)), services_(services), devices_(std::make_shared<const Devices>()) {}
 
@@ -58,24 +48,13 @@ void NodeStorage::note(base::LogLevel level, const std::string& text) const {
   if (services_.log != nullptr) services_.log->write(level, "storage: " + text);
 }
 
-DeviceSpec NodeStorage::located(DeviceSpec spec) const {
-  if (!spec.name.starts_with('/'))
-    spec.path = options_.folder + "/" + spec.name;
-  else
-    spec.path = options_.resolve ? options_.resolve(spec.name) : spec.name;
-  const auto what = services_.files.identity(spec.path);
-  // Beside a block device is a file system in memory.
-  spec.folder = what && what->is_block_device ? options_.folder + "/" + name_as_file(spec.name) + ".d"
-                                              : spec.path + ".d";
-  return spec;
-}
-
 std::vector<Device> NodeStorage::devices() const {
   return looked();
 }
 
-Segment NodeStorage::describe(const Devices& devices, const Device& home, const SegmentRecord& record) const {
-  Segment segment;
+LocalSegment NodeStorage::describe(const Devices& devices, const Device& home,
+                                   const SegmentRecord& record) const {
+  LocalSegment segment;
   segment.id = record.id;
   segment.blocks = record.blocks;
   segment.block_size = record.block_size;
@@ -87,8 +66,7 @@ Segment NodeStorage::describe(const Devices& devices, const Device& home, const 
     segment.state = SegmentState::offline;
     if (segment.reason.empty()) segment.reason = reason;
   };
-  if (!home.usable())
-    missing("device " + home.spec.name + " is " + base::to_lower(home.state()));
+  if (!home.usable()) missing("device " + home.spec.name + " is " + base::to_lower(home.state()));
   for (const Extent& extent : record.extents) {
     const auto at = std::find_if(devices.begin(), devices.end(), [&](const Device& device) {
       return device.superblock.uuid == extent.device;
@@ -110,9 +88,9 @@ Segment NodeStorage::describe(const Devices& devices, const Device& home, const 
   return segment;
 }
 
-std::vector<Segment> NodeStorage::segments() const {
+std::vector<LocalSegment> NodeStorage::segments() const {
   const Devices devices = looked();
-  std::vector<Segment> segments;
+  std::vector<LocalSegment> segments;
   for (const auto& [id, home] : homes_of(devices)) {
     const SegmentRecord& record = *home->superblock.find(id);
     if (!record.freeing) segments.push_back(describe(devices, *home, record));
@@ -120,7 +98,7 @@ std::vector<Segment> NodeStorage::segments() const {
   return segments;
 }
 
-std::optional<Segment> NodeStorage::segment(const SegmentId& id) const {
+std::optional<LocalSegment> NodeStorage::segment(const SegmentId& id) const {
   const Devices devices = looked();
   const Device* home = home_of(devices, id);
   if (home == nullptr) return std::nullopt;
@@ -191,8 +169,9 @@ void NodeStorage::drop_unknown_claims(Devices& devices) {
            "device " + device.spec.name + ": " + problems.front() + "; confd --fsck tells all");
       continue;
     }
-    note(base::LogLevel::notice, "device " + device.spec.name + ": space of changes that were not completed "
-                                                                "is given back");
+    note(base::LogLevel::notice, "device " + device.spec.name +
+                                     ": space of changes that were not completed "
+                                     "is given back");
     if (Status done = write_superblock(services_.files, device); !done)
       note(base::LogLevel::err, done.error().text);
   }
@@ -201,14 +180,16 @@ void NodeStorage::drop_unknown_claims(Devices& devices) {
 Status NodeStorage::finish_free(Devices& devices, Device& home, const SegmentId& id) {
   if (Status done = services_.files.remove_folder(segment_folder(home.spec.folder, id), {}); !done)
     return done;
-  // The record goes first where a claim can't go now: drop_unknown_claims() sees to it later.
   for (Device& device : devices) {
     if (&device == &home || !device.can_change()) continue;
     const std::size_t gone = std::erase_if(device.superblock.claims, [&](const Claim& claim) {
       return claim.id == id && claim.home == home.superblock.uuid;
     });
     if (gone == 0) continue;
-    if (Status done = write_superblock(services_.files, device); !done) return done;
+    // A claim that can't go now goes in drop_unknown_claims() when its device can be written again.
+    if (Status done = write_superblock(services_.files, device); !done)
+      note(base::LogLevel::warn,
+           "space of " + segment_text(id) + " is given back later: " + done.error().text);
   }
   std::erase_if(home.superblock.segments, [&](const SegmentRecord& record) { return record.id == id; });
   return write_superblock(services_.files, home);
@@ -217,7 +198,8 @@ Status NodeStorage::finish_free(Devices& devices, Device& home, const SegmentId&
 Status NodeStorage::begin_work(const SegmentId& id) {
   MutexLock lock(mutex_);
   if (at_work_.insert(id).second) return {};
-  return Error{Code::busy, segment_text(id) + " is being cleared or given back; try again when that has ended"};
+  return Error{Code::busy,
+               segment_text(id) + " is being cleared or given back; try again when that has ended"};
 }
 
 void NodeStorage::end_work(const SegmentId& id) {

@@ -25,6 +25,7 @@
 #include <stop_token>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -33,7 +34,7 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "exaconf/config.h"
-#include "storage/device.h"
+#include "storage/device_specs.h"
 
 namespace confd::storage {
 
@@ -43,7 +44,7 @@ struct Partition {
   friend bool operator==(const Partition&, const Partition&) = default;
 };
 
-struct Segment {
+struct LocalSegment {
   SegmentId id;
   std::uint64_t blocks = 0, block_size = 0;
   SegmentKind kind = SegmentKind::data;
@@ -74,12 +75,7 @@ struct DeviceChange {
 
 class NodeStorage {
  public:
-  struct Options {
-    int node = 0;
-    std::string folder;  // of relative device names, and of the folders of block devices
-    // Where an absolute name of EXAConf is on this machine; as it is when empty.
-    std::function<std::string(const std::string&)> resolve;
-  };
+  using Options = StoragePlace;
   // All of it outlives this. `log` may be null.
   struct Services {
     StorageFiles& files;
@@ -91,22 +87,24 @@ class NodeStorage {
   ~NodeStorage();
 
   // Takes the devices into use that EXAConf gives this node, lets go of unused ones that it no longer has,
-  // and finishes what a crash left. What is wrong with a device is in its report and in the log. To be called
-  // at start and for every new revision. Error: Code::timeout when another change does not end.
+  // and finishes what a crash left. What is wrong with a device is in its report and in the log. Error:
+  // Code::timeout when another change does not end.
   base::Status apply(const exaconf::Config& config);
-  // Measures usage every few seconds, warns in the log where SpaceWarnThreshold is passed, and takes devices
-  // into use that came back. Ends with this object.
+  // Measures usage every few seconds, warns in the log where SpaceWarnThreshold is passed, takes devices into
+  // use that came back, and applies what follow() hands it. Ends with this object.
   void begin_watch();
+  // A new revision: the watch applies it soon. Never waits.
+  void follow(exaconf::ConfigPtr config);
   // One round of it.
   void watch_once(std::stop_token stop);
 
   int node() const { return options_.node; }
   std::vector<Device> devices() const;
-  std::vector<Segment> segments() const;
-  std::optional<Segment> segment(const SegmentId& id) const;
+  std::vector<LocalSegment> segments() const;
+  std::optional<LocalSegment> segment(const SegmentId& id) const;
   // Bytes that the files of the segment take, as of a few seconds ago.
   base::Result<std::uint64_t> used_bytes(const SegmentId& id, std::stop_token stop);
-  base::Result<std::uint64_t> used_bytes(const Segment& segment, std::stop_token stop);
+  base::Result<std::uint64_t> used_bytes(const LocalSegment& segment, std::stop_token stop);
   // May a service write that much more into the segment's folder? Counts what it allowed until usage is
   // measured anew. Errors: Code::busy when the segment, or the file system below it, is full; the text says
   // how full; Code::wrong_state, Code::not_found.
@@ -119,12 +117,12 @@ class NodeStorage {
   // The same request again is fine and changes nothing. Errors: Code::busy with what is free where;
   // Code::exists when the segment is there with other numbers, or files are in the place of its folder;
   // Code::not_found for a disk without devices.
-  base::Result<Segment> allocate(const SegmentRequest& request, std::stop_token stop);
+  base::Result<LocalSegment> allocate(const SegmentRequest& request, std::stop_token stop);
   // Fine when it is not there.
   base::Status free(const SegmentId& id, std::stop_token stop);
   // Grows or shrinks to `blocks`. Errors also: Code::not_found; Code::wrong_state when more is used than
   // would be left.
-  base::Result<Segment> resize(const SegmentId& id, std::uint64_t blocks, std::stop_token stop);
+  base::Result<LocalSegment> resize(const SegmentId& id, std::uint64_t blocks, std::stop_token stop);
   // Empties the folder (0, or more than it holds), or overwrites that many bytes with zeroes.
   base::Status clear(const SegmentId& id, std::uint64_t num_bytes, std::stop_token stop);
   // RECOVERING makes a missing folder anew; without one, ONLINE is Code::wrong_state.
@@ -153,8 +151,9 @@ class NodeStorage {
   std::shared_ptr<const Devices> snapshot() const;
   // With the files looked at: what vanished is offline.
   Devices looked() const;
-  DeviceSpec located(DeviceSpec spec) const;
-  std::vector<DeviceSpec> specs_of(const exaconf::Config& config) const;
+  DeviceSpec located(DeviceSpec spec) const {
+    return storage::located(services_.files, options_, std::move(spec));
+  }
   void note(base::LogLevel level, const std::string& text) const;
   void report_new(const Device& device) const;
   // Reads all devices again and finishes what was begun.
@@ -165,15 +164,15 @@ class NodeStorage {
   void reopen_changed(Devices& devices);
   // Folder and claims of a segment that is marked, then its record.
   base::Status finish_free(Devices& devices, Device& home, const SegmentId& id);
-  Segment describe(const Devices& devices, const Device& home, const SegmentRecord& record) const;
-  base::Result<Segment> place(Devices& devices, const SegmentRequest& request);
-  base::Result<Segment> resized(Devices& devices, const SegmentId& id, std::uint64_t blocks);
+  LocalSegment describe(const Devices& devices, const Device& home, const SegmentRecord& record) const;
+  base::Result<LocalSegment> place(Devices& devices, const SegmentRequest& request);
+  base::Result<LocalSegment> resized(Devices& devices, const SegmentId& id, std::uint64_t blocks);
   base::Status write_claims(Devices& devices, const SegmentRecord& record, const Device& home);
   // The newest measure, made now when it is older than a few seconds.
-  base::Result<Usage> usage_of(const Segment& segment, std::stop_token stop);
+  base::Result<Usage> usage_of(const LocalSegment& segment, std::stop_token stop);
   base::Status change_device(const std::string& name, std::stop_token stop,
                              const std::function<base::Status(Devices&, Device&)>& change);
-  void find_warnings(const Devices& devices, const std::vector<Segment>& segments);
+  void find_warnings(const Devices& devices, const std::vector<LocalSegment>& segments);
   // One at a time empties or removes a folder.
   base::Status begin_work(const SegmentId& id);
   void end_work(const SegmentId& id);
@@ -191,6 +190,7 @@ class NodeStorage {
   // Names that EXAConf had last, and those removed here that it still has.
   std::set<std::string> configured_ GUARDED_BY(mutex_);
   std::set<std::string> removed_ GUARDED_BY(mutex_);
+  exaconf::ConfigPtr to_apply_ GUARDED_BY(mutex_);
   std::jthread watch_;
 };
 

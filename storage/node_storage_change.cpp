@@ -56,15 +56,14 @@ NodeStorage::Change::~Change() {
 
 void NodeStorage::Change::undo() {
   bool any = devices.size() != before_->size();
-  for (std::size_t i = 0; i < devices.size() && !any; ++i)
-    any = was_written(devices[i], (*before_)[i]);
+  for (std::size_t i = 0; i < devices.size() && !any; ++i) any = was_written(devices[i], (*before_)[i]);
   if (!any) {
     devices = *before_;
     return;
   }
   for (Device& device : devices) {
-    Device again = open_device(storage_.services_.files, device.spec, storage_.options_.node,
-                               storage_.services_.random);
+    Device again =
+        open_device(storage_.services_.files, device.spec, storage_.options_.node, storage_.services_.random);
     again.io_error = device.io_error;
     again.crc_error = again.crc_error || device.crc_error;
     // What can't be read now may be there again later; its segments are known.

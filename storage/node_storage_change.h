@@ -65,9 +65,8 @@ inline std::map<SegmentId, const Device*> homes_of(const std::vector<Device>& de
   for (const Device& device : devices)
     for (const SegmentRecord& record : device.superblock.segments) {
       const Device*& best = homes[record.id];
-      if (best == nullptr ||
-          std::tuple(device.online, record.allocated_ns) >
-              std::tuple(best->online, best->superblock.find(record.id)->allocated_ns))
+      if (best == nullptr || std::tuple(device.online, record.allocated_ns) >
+                                 std::tuple(best->online, best->superblock.find(record.id)->allocated_ns))
         best = &device;
     }
   return homes;

@@ -53,26 +53,6 @@ int threshold_of(const exaconf::Config& config, int node) {
 
 }  // namespace
 
-std::vector<DeviceSpec> NodeStorage::specs_of(const exaconf::Config& config) const {
-  std::vector<DeviceSpec> specs;
-  const exaconf::Section* node = config.section("Node", std::to_string(options_.node));
-  if (node == nullptr) return specs;
-  for (const exaconf::Section& disk : node->sections) {
-    if (disk.heading().kind != "Disk") continue;
-    if (!base::equals_ignoring_case(disk.value_or("Component", "exastorage"), "exastorage")) continue;
-    for (const std::string& name : base::split_list(disk.value_or("Devices", ""))) {
-      if (exaconf::is_unset(name)) continue;
-      DeviceSpec spec;
-      spec.name = name;
-      spec.disk = disk.heading().id;
-      spec.flags.direct_io = exaconf::parse_bool(disk.value_or("DirectIO", "True")).value_or(true);
-      spec.flags.ephemeral = exaconf::parse_bool(disk.value_or("Ephemeral", "False")).value_or(false);
-      specs.push_back(located(std::move(spec)));
-    }
-  }
-  return specs;
-}
-
 void NodeStorage::report_new(const Device& device) const {
   if (!device.online) {
     note(base::LogLevel::err, "device " + device.spec.name + " is offline: " + device.reason);
@@ -100,9 +80,9 @@ void NodeStorage::take_into_use(Devices& devices, const std::vector<DeviceSpec>&
   }
   std::erase_if(devices, [&](const Device& device) {
     if (names.contains(device.spec.name) || !before.contains(device.spec.name)) return false;
-    note(base::LogLevel::notice, "device " + device.spec.name + " is no longer in EXAConf" +
-                                     (is_used(device) ? ", but " + users_of(device) + " is on it: it stays"
-                                                      : ", and is let go of"));
+    note(base::LogLevel::notice,
+         "device " + device.spec.name + " is no longer in EXAConf" +
+             (is_used(device) ? ", but " + users_of(device) + " is on it: it stays" : ", and is let go of"));
     return !is_used(device);
   });
   for (const DeviceSpec& spec : specs) {
@@ -138,8 +118,7 @@ void NodeStorage::reopen_changed(Devices& devices) {
       }
       if (device.seen && *device.seen == *now) continue;
     }
-    Device again =
-        open_device(services_.files, located(device.spec), options_.node, services_.random);
+    Device again = open_device(services_.files, located(device.spec), options_.node, services_.random);
     again.io_error = device.io_error;
     if (!again.online) again.superblock = device.superblock;
     if (again.online || again.reason != device.reason) report_new(again);
@@ -155,7 +134,7 @@ Status NodeStorage::apply(const exaconf::Config& config) {
   auto change = Change::begin(*this, {});
   if (!change) return change.error();
   Devices& devices = (*change)->devices;
-  take_into_use(devices, specs_of(config));
+  take_into_use(devices, device_specs(services_.files, options_, config));
   reopen_changed(devices);
   settle(devices);
   return {};

@@ -90,7 +90,7 @@ Result<SegmentState> segment_state(const Struct& params) {
   return *state;
 }
 
-base::Array partitions_value(const Segment& segment) {
+base::Array partitions_value(const LocalSegment& segment) {
   base::Array partitions;
   for (const Partition& partition : segment.partitions)
     partitions.push_back(Struct{{"device", partition.device},
@@ -99,7 +99,7 @@ base::Array partitions_value(const Segment& segment) {
   return partitions;
 }
 
-Value placed_value(const Segment& segment) {
+Value placed_value(const LocalSegment& segment) {
   return Struct{{"partitions", partitions_value(segment)}, {"folder", segment.folder}};
 }
 
@@ -129,7 +129,7 @@ Value device_value(const Device& device) {
 Result<Value> report(NodeStorage& storage, const std::stop_token& stop) {
   base::Array devices, segments, warnings;
   for (const Device& device : storage.devices()) devices.push_back(device_value(device));
-  for (const Segment& segment : storage.segments()) {
+  for (const LocalSegment& segment : storage.segments()) {
     std::uint64_t used = 0;
     if (segment.state != SegmentState::offline)
       if (const auto bytes = storage.used_bytes(segment, stop)) used = *bytes;
@@ -246,15 +246,16 @@ void register_storage_operations(cluster::NodeControl& control, NodeStorage& sto
   control.register_operation(
       "storage.report", [&storage](const Struct&, std::stop_token stop) { return report(storage, stop); },
       {.repeatable = true, .timeout = std::chrono::seconds(30)});
-  control.register_operation("storage.allocate",
-                             [&storage](const Struct& params, std::stop_token stop) {
-                               return allocate(storage, params, std::move(stop));
-                             },
-                             repeatable(with(kSegmentParams, {{"blocks", Type::integer},
-                                                              {"block_size", Type::integer},
-                                                              {"disk", Type::string},
-                                                              {"kind", Type::string},
-                                                              {"state", Type::string}})));
+  control.register_operation(
+      "storage.allocate",
+      [&storage](const Struct& params, std::stop_token stop) {
+        return allocate(storage, params, std::move(stop));
+      },
+      repeatable(with(kSegmentParams, {{"blocks", Type::integer},
+                                       {"block_size", Type::integer},
+                                       {"disk", Type::string},
+                                       {"kind", Type::string},
+                                       {"state", Type::string}})));
   control.register_operation("storage.free",
                              on_segment([&storage](const SegmentId& id, const Struct&, std::stop_token stop) {
                                return storage.free(id, std::move(stop));
@@ -289,21 +290,19 @@ void register_storage_operations(cluster::NodeControl& control, NodeStorage& sto
       }),
       repeatable(with(kSegmentParams, {{"state", Type::string}})));
 
-  control.register_operation(
-      "storage.device_add",
-      [&storage](const Struct& params, std::stop_token stop) -> Result<Value> {
-        const auto spec = new_device(params);
-        if (!spec) return spec.error();
-        return nothing(storage.add_device(*spec, std::move(stop)));
-      },
-      {.params = with(device, {{"disk", Type::string}})});
+  control.register_operation("storage.device_add",
+                             [&storage](const Struct& params, std::stop_token stop) -> Result<Value> {
+                               const auto spec = new_device(params);
+                               if (!spec) return spec.error();
+                               return nothing(storage.add_device(*spec, std::move(stop)));
+                             },
+                             {.params = with(device, {{"disk", Type::string}})});
   control.register_operation(
       "storage.device_modify",
       [&storage](const Struct& params, std::stop_token stop) -> Result<Value> {
         const auto change = device_change(params);
         if (!change) return change.error();
-        return nothing(
-            storage.modify_device(params.find("devname")->as_string(), *change, std::move(stop)));
+        return nothing(storage.modify_device(params.find("devname")->as_string(), *change, std::move(stop)));
       },
       {.params = device});
   control.register_operation("storage.device_remove", on_device(storage, &NodeStorage::remove_device),

@@ -3,16 +3,18 @@
 //
 //   storage.report {} -> {node, devices: [{name, disk, path, state ONLINE|OFFLINE|DISABLED, reason,
 //       sector_size, sectors, data_sectors, free_sectors, superblock_bytes, checksum_algorithm, read_only,
-//       sync_crc, use_crc, direct_io, ephemeral, io_error, crc_error}], segments: [{vid, index, level, blocks,
-//       block_size, disk, kind data|archive|temporary, state ONLINE|OFFLINE|RECOVERING, reason, used_bytes,
-//       partitions: [{device, start_sector, sectors}], folder}], warnings: [text]}
+//       sync_crc, use_crc, direct_io, ephemeral, io_error, crc_error}], segments: [{vid, index, level,
+//       blocks, block_size, disk, kind data|archive|temporary, state ONLINE|OFFLINE|RECOVERING, reason,
+//       used_bytes, partitions: [{device, start_sector, sectors}], folder}], warnings: [text]}
 //   storage.allocate {vid, index, level, blocks, block_size, disk, kind, state} -> {partitions, folder}
 //   storage.free {vid, index, level}            storage.resize {vid, index, level, blocks} -> {partitions}
 //   storage.clear {vid, index, level, num_bytes}  storage.set_state {vid, index, level, state}
 //   storage.device_add {devname, disk, [sector_size, seccount, read_only, sync_crc, use_crc, ephemeral,
 //       direct_io]}    storage.device_modify {devname, [disk, num_sectors, read_only, sector_size]}
-//   storage.device_remove|enable|disable|clear_errors {devname}   storage.device_enlarge {devname, num_sectors}
-// sector_size is an integer or a text such as "4 KiB". All but device_add, device_modify and device_remove are repeatable.
+//   storage.device_remove|enable|disable|clear_errors {devname}   storage.device_enlarge {devname,
+//   num_sectors}
+// sector_size is an integer or a text such as "4 KiB". All but device_add, device_modify and device_remove
+// are repeatable.
 #pragma once
 
 #include "cluster/node_control.h"

@@ -61,9 +61,9 @@ Error no_room(const std::vector<Device>& devices, int node, const std::string& d
     sum += free;
     where.push_back(device.spec.name + " has " + text(free));
   }
-  return {Code::busy, "disk " + disk + " of node " + std::to_string(node) + " has not enough free space: " +
-                          what + " wants " + text(blocks * block_size) + ", free are " + text(sum) + " (" +
-                          base::join(where, "; ") + ")"};
+  return {Code::busy, "disk " + disk + " of node " + std::to_string(node) +
+                          " has not enough free space: " + what + " wants " + text(blocks * block_size) +
+                          ", free are " + text(sum) + " (" + base::join(where, "; ") + ")"};
 }
 
 // Puts `blocks` in all on the devices of the disk. Nothing when there is no room; `record` and the devices'
@@ -84,10 +84,9 @@ bool spread_out(std::vector<Device>& devices, const std::string& disk, SegmentRe
   const std::vector<std::uint64_t> wanted = spread(blocks, counts, rooms);
   std::vector<Extent> extents;
   for (std::size_t i = 0; i < devices.size(); ++i) {
-    const std::vector<Extent> here =
-        wanted[i] == counts[i]
-            ? present[i]
-            : grown(devices[i].superblock, present[i], wanted[i] - counts[i], record.block_size);
+    const std::vector<Extent> here = wanted[i] == counts[i] ? present[i]
+                                                            : grown(devices[i].superblock, present[i],
+                                                                    wanted[i] - counts[i], record.block_size);
     extents.insert(extents.end(), here.begin(), here.end());
   }
   record.extents = std::move(extents);
@@ -160,7 +159,7 @@ Status NodeStorage::write_claims(Devices& devices, const SegmentRecord& record, 
   return {};
 }
 
-Result<Segment> NodeStorage::place(Devices& devices, const SegmentRequest& request) {
+Result<LocalSegment> NodeStorage::place(Devices& devices, const SegmentRequest& request) {
   if (Device* home = home_of(devices, request.id)) {
     const SegmentRecord& record = *home->superblock.find(request.id);
     if (!home->online && request.state != SegmentState::recovering)
@@ -182,9 +181,8 @@ Result<Segment> NodeStorage::place(Devices& devices, const SegmentRequest& reque
       return describe(devices, *home, record);
     }
   }
-  const bool known = std::any_of(devices.begin(), devices.end(), [&](const Device& device) {
-    return device.spec.disk == request.disk;
-  });
+  const bool known = std::any_of(devices.begin(), devices.end(),
+                                 [&](const Device& device) { return device.spec.disk == request.disk; });
   if (!known)
     return Error{Code::not_found, "node " + std::to_string(options_.node) + " has no disk '" + request.disk +
                                       "' with a device; " + disks_of(devices)};
@@ -193,9 +191,8 @@ Result<Segment> NodeStorage::place(Devices& devices, const SegmentRequest& reque
   record.block_size = request.block_size;
   record.kind = request.kind;
   record.state = request.state;
-  record.allocated_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(
-                            services_.clock.now().time_since_epoch())
-                            .count();
+  record.allocated_ns =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(services_.clock.now().time_since_epoch()).count();
   if (!spread_out(devices, request.disk, record, request.blocks))
     return no_room(devices, options_.node, request.disk, segment_text(request.id), request.blocks,
                    request.block_size);
@@ -225,7 +222,7 @@ Result<Segment> NodeStorage::place(Devices& devices, const SegmentRequest& reque
   return describe(devices, home, record);
 }
 
-Result<Segment> NodeStorage::allocate(const SegmentRequest& request, std::stop_token stop) {
+Result<LocalSegment> NodeStorage::allocate(const SegmentRequest& request, std::stop_token stop) {
   if (Status fine = check_size(request.blocks, request.block_size); !fine) return fine.error();
   if (request.id.level < 1) return Error{Code::bad_parameter, "levels of segments begin with 1"};
   // Nobody may be at work on what is left of an earlier segment of that number.
@@ -242,7 +239,7 @@ Result<Segment> NodeStorage::allocate(const SegmentRequest& request, std::stop_t
   return placed;
 }
 
-Result<Segment> NodeStorage::resized(Devices& devices, const SegmentId& id, std::uint64_t blocks) {
+Result<LocalSegment> NodeStorage::resized(Devices& devices, const SegmentId& id, std::uint64_t blocks) {
   Device* home = home_of(devices, id);
   if (home == nullptr || home->superblock.find(id)->freeing) return not_there(id, options_.node);
   if (Status able = home->can_change(); !able) return able.error();
@@ -265,12 +262,12 @@ Result<Segment> NodeStorage::resized(Devices& devices, const SegmentId& id, std:
   if (!grows)
     // It is smaller now; a claim that can't be given back at once is when its device can be written again.
     if (Status done = write_claims(devices, record, *home); !done)
-      note(base::LogLevel::warn, "space of " + segment_text(id) + " is given back later: " +
-                                     done.error().text);
+      note(base::LogLevel::warn,
+           "space of " + segment_text(id) + " is given back later: " + done.error().text);
   return describe(devices, *home, record);
 }
 
-Result<Segment> NodeStorage::resize(const SegmentId& id, std::uint64_t blocks, std::stop_token stop) {
+Result<LocalSegment> NodeStorage::resize(const SegmentId& id, std::uint64_t blocks, std::stop_token stop) {
   const auto present = segment(id);
   if (!present) return not_there(id, options_.node);
   if (blocks < present->blocks) {

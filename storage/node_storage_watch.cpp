@@ -24,13 +24,14 @@ std::string text(std::uint64_t bytes) {
 }
 
 std::uint64_t percent_of(std::uint64_t part, std::uint64_t whole) {
-  return whole == 0 ? 0 : static_cast<std::uint64_t>(100.0L * static_cast<long double>(part) /
-                                                     static_cast<long double>(whole));
+  return whole == 0 ? 0
+                    : static_cast<std::uint64_t>(100.0L * static_cast<long double>(part) /
+                                                 static_cast<long double>(whole));
 }
 
 }  // namespace
 
-Result<NodeStorage::Usage> NodeStorage::usage_of(const Segment& segment, std::stop_token stop) {
+Result<NodeStorage::Usage> NodeStorage::usage_of(const LocalSegment& segment, std::stop_token stop) {
   {
     MutexLock lock(mutex_);
     const auto known = usage_.find(segment.id);
@@ -49,12 +50,11 @@ Result<NodeStorage::Usage> NodeStorage::usage_of(const Segment& segment, std::st
 Result<std::uint64_t> NodeStorage::used_bytes(const SegmentId& id, std::stop_token stop) {
   const auto present = segment(id);
   if (!present)
-    return Error{Code::not_found,
-                 "node " + std::to_string(options_.node) + " has no " + segment_text(id)};
+    return Error{Code::not_found, "node " + std::to_string(options_.node) + " has no " + segment_text(id)};
   return used_bytes(*present, std::move(stop));
 }
 
-Result<std::uint64_t> NodeStorage::used_bytes(const Segment& segment, std::stop_token stop) {
+Result<std::uint64_t> NodeStorage::used_bytes(const LocalSegment& segment, std::stop_token stop) {
   const auto usage = usage_of(segment, std::move(stop));
   if (!usage) return usage.error();
   return usage->bytes;
@@ -80,14 +80,13 @@ Status NodeStorage::has_room(const SegmentId& id, std::uint64_t bytes, std::stop
   const std::uint64_t used = known.bytes + known.allowed;
   if (used > present->bytes() || bytes > present->bytes() - used)
     return Error{Code::busy, segment_text(id) + " is full on node " + std::to_string(options_.node) + ": " +
-                                 text(used) + " of " + text(present->bytes()) +
-                                 " are used, too much for " + text(bytes) +
-                                 " more; enlarge the volume or delete something from it"};
+                                 text(used) + " of " + text(present->bytes()) + " are used, too much for " +
+                                 text(bytes) + " more; enlarge the volume or delete something from it"};
   known.allowed += bytes;
   return {};
 }
 
-void NodeStorage::find_warnings(const Devices& devices, const std::vector<Segment>& segments) {
+void NodeStorage::find_warnings(const Devices& devices, const std::vector<LocalSegment>& segments) {
   std::map<std::string, std::string> found;
   std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> disks;  // used and all bytes
   for (const Device& device : devices) {
@@ -106,7 +105,7 @@ void NodeStorage::find_warnings(const Devices& devices, const std::vector<Segmen
                   " (SpaceWarnThreshold is " + std::to_string(threshold) + " %)";
   };
   for (const auto& [disk, space] : disks) look("disk " + disk, space.first, space.second);
-  for (const Segment& segment : segments)
+  for (const LocalSegment& segment : segments)
     if (const auto usage = usage_.find(segment.id); usage != usage_.end())
       look(segment_text(segment.id), usage->second.bytes, segment.bytes());
   const auto before = std::exchange(warnings_, found);
@@ -141,8 +140,8 @@ void NodeStorage::watch_once(std::stop_token stop) {
       reopen_changed((*change)->devices);
       settle((*change)->devices);
     }
-  const std::vector<Segment> all = segments();
-  for (const Segment& segment : all) {
+  const std::vector<LocalSegment> all = segments();
+  for (const LocalSegment& segment : all) {
     if (stop.stop_requested()) return;
     if (segment.state == SegmentState::offline) continue;
     const auto bytes = services_.files.usage(segment.folder, stop);
@@ -154,10 +153,16 @@ void NodeStorage::watch_once(std::stop_token stop) {
     MutexLock lock(mutex_);
     std::erase_if(usage_, [&](const auto& known) {
       return std::none_of(all.begin(), all.end(),
-                          [&](const Segment& segment) { return segment.id == known.first; });
+                          [&](const LocalSegment& segment) { return segment.id == known.first; });
     });
   }
   find_warnings(looked(), all);
+}
+
+void NodeStorage::follow(exaconf::ConfigPtr config) {
+  MutexLock lock(mutex_);
+  to_apply_ = std::move(config);
+  turn_free_.notify_all();
 }
 
 void NodeStorage::begin_watch() {
@@ -168,12 +173,19 @@ void NodeStorage::begin_watch() {
     });
     while (!stop.stop_requested()) {
       const auto begun = std::chrono::steady_clock::now();
+      exaconf::ConfigPtr revised;
+      {
+        MutexLock lock(mutex_);
+        revised = std::exchange(to_apply_, nullptr);
+      }
+      if (revised)
+        if (Status done = apply(*revised); !done) note(base::LogLevel::err, done.error().text);
       watch_once(stop);
       // With folders that take long to measure, most of the time is left to others.
       const auto took = std::chrono::steady_clock::now() - begun;
       const auto next = begun + std::max<std::chrono::steady_clock::duration>(kRound, 10 * took);
       MutexLock lock(mutex_);
-      while (!stop.stop_requested() && std::chrono::steady_clock::now() < next)
+      while (!stop.stop_requested() && !to_apply_ && std::chrono::steady_clock::now() < next)
         if (turn_free_.wait_until(mutex_, next) == std::cv_status::timeout) break;
     }
   });

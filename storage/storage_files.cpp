@@ -269,14 +269,13 @@ class SystemStorageFiles : public StorageFiles {
   Status empty_folder(const std::string& path, std::stop_token stop) override {
     Descriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!folder) return os_error("cannot empty the folder", path);
-    Status done = walk(folder.get(), path, stop,
-                       [](int in, const std::string& name, const struct stat& st,
-                          const std::string& below) -> Status {
-                         if (::unlinkat(in, name.c_str(), S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) != 0 &&
-                             errno != ENOENT)
-                           return os_error("cannot remove", below);
-                         return {};
-                       });
+    Status done = walk(
+        folder.get(), path, stop,
+        [](int in, const std::string& name, const struct stat& st, const std::string& below) -> Status {
+          if (::unlinkat(in, name.c_str(), S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) != 0 && errno != ENOENT)
+            return os_error("cannot remove", below);
+          return {};
+        });
     if (!done) return done;
     if (::fsync(folder.get()) != 0) return os_error("cannot sync the folder", path);
     return {};
@@ -308,14 +307,14 @@ class SystemStorageFiles : public StorageFiles {
   Status zero_front(const std::string& path, std::uint64_t bytes, std::stop_token stop) override {
     Descriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!folder) return os_error("cannot clear", path);
-    return walk(folder.get(), path, stop,
-                [&](int in, const std::string& name, const struct stat& st,
-                    const std::string& below) -> Status {
-                  if (!S_ISREG(st.st_mode) || bytes == 0) return {};
-                  const std::uint64_t here = std::min(bytes, static_cast<std::uint64_t>(st.st_size));
-                  bytes -= here;
-                  return zero_file(in, name, below, here, stop);
-                });
+    return walk(
+        folder.get(), path, stop,
+        [&](int in, const std::string& name, const struct stat& st, const std::string& below) -> Status {
+          if (!S_ISREG(st.st_mode) || bytes == 0) return {};
+          const std::uint64_t here = std::min(bytes, static_cast<std::uint64_t>(st.st_size));
+          bytes -= here;
+          return zero_file(in, name, below, here, stop);
+        });
   }
 };
 

@@ -55,9 +55,9 @@ std::optional<SegmentState> parse_state(std::string_view name) {
 }
 
 const SegmentRecord* Superblock::find(const SegmentId& id) const {
-  const auto at =
-      std::lower_bound(segments.begin(), segments.end(), id,
-                       [](const SegmentRecord& record, const SegmentId& wanted) { return record.id < wanted; });
+  const auto at = std::lower_bound(
+      segments.begin(), segments.end(), id,
+      [](const SegmentRecord& record, const SegmentId& wanted) { return record.id < wanted; });
   return at != segments.end() && at->id == id ? &*at : nullptr;
 }
 

@@ -125,10 +125,10 @@ base::Result<Superblock> decode(std::string_view copy);
 // What the superblock region of a device holds.
 struct SuperblockRegion {
   enum class Content {
-    blank,     // all zero, or a device whose making was cut short
-    ours,      // `superblock` is the newest valid copy
-    damaged,   // our magic, no valid copy
-    foreign,   // anything else
+    blank,    // all zero, or a device whose making was cut short
+    ours,     // `superblock` is the newest valid copy
+    damaged,  // our magic, no valid copy
+    foreign,  // anything else
   } content = Content::blank;
   Superblock superblock;
   bool copies_valid[2] = {false, false};

@@ -181,7 +181,7 @@ Result<std::string> encode(const Superblock& superblock) {
   out.put(static_cast<std::uint32_t>(extents));
   out.put(static_cast<std::uint32_t>(superblock.claims.size()));
   out.put(static_cast<std::uint16_t>(superblock.disk.size()));
-  out.put(superblock.disk);
+  out.put(std::string_view(superblock.disk));
   out.zeroes_to(kHeaderBytes);
   for (const SegmentRecord& segment : superblock.segments) {
     out.put(segment.id.vid);
@@ -305,8 +305,8 @@ Result<SuperblockRegion> read_region(DeviceFile& device) {
   const auto size = device.size();
   if (!size) return size.error();
   if (*size < kSuperblockBytes)
-    return Error{Code::bad_parameter, "the device has " + std::to_string(*size) +
-                                          " bytes, too few for the superblock of 4 MiB"};
+    return Error{Code::bad_parameter,
+                 "the device has " + std::to_string(*size) + " bytes, too few for the superblock of 4 MiB"};
   SuperblockRegion region;
   bool any_magic = false;
   for (int which = 0; which < 2; ++which) {
@@ -338,8 +338,7 @@ Result<SuperblockRegion> read_region(DeviceFile& device) {
   if (all_blank || (any_magic && one_blank))
     region.content = SuperblockRegion::Content::blank;
   else
-    region.content =
-        any_magic ? SuperblockRegion::Content::damaged : SuperblockRegion::Content::foreign;
+    region.content = any_magic ? SuperblockRegion::Content::damaged : SuperblockRegion::Content::foreign;
   return region;
 }
 
