@@ -78,9 +78,9 @@ class AgreedStore {
   // one is in force: Code::conflict, nothing is said. 0: whatever is in force.
   virtual base::Status report(Lease lease, int node, const HeldRevision& held, std::int64_t at,
                               const Limits& limits) = 0;
-  // This node's term, which lasts as long as the lease lives. 0: another node is master. `at`: position of the
-  // head that the node holds (0: none); another one is in force: Code::conflict, a node that is behind is no
-  // master.
+  // This node's term, which lasts as long as the lease lives. 0: another node is master. `at`: position of
+  // the head that the node holds (0: none); another one is in force: Code::conflict, a node that is behind is
+  // no master.
   virtual base::Result<Term> become_master(Lease lease, int node, std::int64_t at, const Limits& limits) = 0;
   // `successor` (0: none) may go first, as long as `lease` lives.
   virtual base::Status resign(Term term, Lease lease, int successor, const Limits& limits) = 0;

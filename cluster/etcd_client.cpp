@@ -1,9 +1,11 @@
 #include "cluster/etcd_client.h"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "cluster/etcd_connections.h"
 #include "cluster/etcd_json.h"
 
@@ -118,6 +120,7 @@ Result<EtcdClient::EndpointStatus> EtcdClient::status(const Endpoint& endpoint, 
   if (!answer) return answer.error();
   EndpointStatus status;
   if (const Value* header = answer->find("header")) {
+    status.cluster = etcd_json::unsigned_number(*header, "cluster_id");
     status.member = etcd_json::unsigned_number(*header, "member_id");
   }
   status.leader = etcd_json::unsigned_number(*answer, "leader");
@@ -127,6 +130,19 @@ Result<EtcdClient::EndpointStatus> EtcdClient::status(const Endpoint& endpoint, 
   const Value* version = answer->find("version");
   if (version && version->is_string()) status.version = version->as_string();
   return status;
+}
+
+Result<std::uint64_t> EtcdClient::cluster_of(const Endpoint& peer, const Call& call) {
+  const auto answer = connections().get_from_peer(peer, "/members", call);
+  if (!answer) return answer.error();
+  for (const auto& [name, value] : answer->headers) {
+    std::uint64_t cluster = 0;
+    if (base::to_lower(name) != "x-etcd-cluster-id") continue;
+    const auto [end, problem] = std::from_chars(value.data(), value.data() + value.size(), cluster, 16);
+    if (problem == std::errc() && end == value.data() + value.size()) return cluster;
+  }
+  return Error{Code::io_error,
+               peer.host + ":" + std::to_string(peer.port) + " does not say which store it is of"};
 }
 
 Result<std::vector<EtcdMember>> EtcdClient::members(const Call& call) {

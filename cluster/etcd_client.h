@@ -137,12 +137,15 @@ class EtcdClient {
   base::Status move_leader(const Endpoint& endpoint, std::uint64_t member, const Call& call);
   base::Status move_member(std::uint64_t member, const std::string& peer_url, const Call& call);
   struct EndpointStatus {
-    std::uint64_t member = 0, leader = 0;
+    std::uint64_t cluster = 0, member = 0, leader = 0;
     std::int64_t database_bytes = 0, database_bytes_in_use = 0;
     std::int64_t raft_index = 0;
     std::string version;
   };
   base::Result<EndpointStatus> status(const Endpoint& endpoint, const Call& call);
+  // The store that the member with this peer address belongs to, as EndpointStatus::cluster. It tells also
+  // while it has no leader, when it answers no client.
+  base::Result<std::uint64_t> cluster_of(const Endpoint& peer, const Call& call);
 
  private:
   EtcdConnections& connections() const { return *connections_; }

@@ -210,4 +210,16 @@ Result<Value> EtcdConnections::post_to(const Endpoint& endpoint, const std::stri
   return understood(*response);
 }
 
+Result<rpc::HttpResponse> EtcdConnections::get_from_peer(const Endpoint& peer, const std::string& path,
+                                                         const Call& call) {
+  rpc::HttpsClient client(tls_, {peer.host, peer.port, "", ""});
+  rpc::HttpsClient::Limits limits;
+  limits.deadline = call.deadline;
+  limits.stop = call.stop;
+  rpc::HttpRequest request;
+  request.method = "GET";
+  request.target = path;
+  return client.call(request, limits);
+}
+
 }  // namespace confd::cluster

@@ -35,6 +35,10 @@ class EtcdConnections {
   base::Result<base::Value> post_to(const Endpoint& endpoint, const std::string& path,
                                     const std::string& body, const Call& call);
 
+  // GET of what members tell each other, from this one's peer address; any status.
+  base::Result<rpc::HttpResponse> get_from_peer(const Endpoint& peer, const std::string& path,
+                                                const Call& call);
+
   // For a stream: a connection of its own to the endpoint that answered last, not yet made. `number` goes to
   // answered() or failed().
   rpc::HttpsClient stream_client(std::size_t& number) EXCLUDES(mutex_);

@@ -159,6 +159,9 @@ OwnPart own_part(const OwnSituation& own) {
           std::find(member.peer_urls.begin(), member.peer_urls.end(), own.peer_url) != member.peer_urls.end();
       if (member.name == member_name(own.node) || (member.name.empty() && same_url)) listed = &member;
     }
+  if (own.has_data && own.is_of_another_store)
+    return {Part::set_aside, 0,
+            "the data is that of a store that was given up (--recover-store on another node)"};
   if (own.has_data) {
     if (own.members && !listed && !own.runs)
       return {Part::set_aside, 0, "the store has no member of this node: it was removed while it was away"};

@@ -54,6 +54,7 @@ struct OwnSituation {
   bool runs = false;
   bool is_wanted = false;
   bool is_sole = false;                            // EXAConf has this node only
+  bool is_of_another_store = false;                // the data: the nodes' store of today is another one
   std::optional<std::vector<EtcdMember>> members;  // nothing: nobody answers
   std::string peer_url;                            // this node's
 };

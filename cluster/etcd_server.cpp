@@ -74,6 +74,7 @@ std::vector<std::string> etcd_arguments(const EtcdServerSettings& s, const std::
       cluster += (cluster.empty() ? "" : ",") + peer.name + "=" + peer.url;
     all.push_back("--initial-advertise-peer-urls=" + peers);
     all.push_back("--initial-cluster=" + cluster);
+    if (!birth->token.empty()) all.push_back("--initial-cluster-token=" + birth->token);
     all.push_back(std::string("--initial-cluster-state=") + (birth->is_new ? "new" : "existing"));
   }
   return all;

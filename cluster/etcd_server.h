@@ -34,6 +34,8 @@ std::string etcd_url(const std::string& address, std::uint16_t port);
 // What an empty member is told about the others.
 struct EtcdBirth {
   bool is_new = true;  // a store of its own; else one that exists
+  // Makes a new store another one than all before it (etcd's cluster id); empty: the first one here.
+  std::string token = {};
   struct Peer {
     std::string name, url;
   };

@@ -18,6 +18,7 @@ constexpr std::chrono::milliseconds kAfterChange{250};
 constexpr std::chrono::milliseconds kAnswer{2000};
 constexpr std::chrono::milliseconds kHealth{1000};
 constexpr std::chrono::seconds kAskAgain{10};
+constexpr std::chrono::seconds kLookForStore{5};
 constexpr std::chrono::seconds kLookForMembers{30};  // so that endpoints() knows those beyond the wanted
 constexpr std::size_t kMostEndpoints = 9;
 // A member that dies so often right after its start may have been removed meanwhile.
@@ -186,7 +187,32 @@ void ManagedStore::look_at_member(const std::stop_token& stop) {
       if (asks) situation.members = std::move(*members);
     }
   }
+  if (situation.runs && !situation.is_sole && Clock::now() >= look_for_store_) {
+    look_for_store_ = Clock::now() + kLookForStore;
+    situation.is_of_another_store = is_of_another_store(*config, stop);
+  }
   play(own_part(situation), situation, stop);
+}
+
+// A member whose store was given up does not end by itself: it waits for the others of then, and answers no
+// client meanwhile. It is of another store when it has no leader, and a member that has one is of another
+// cluster, as etcd calls it.
+bool ManagedStore::is_of_another_store(const exaconf::Config& config, const std::stop_token& stop) {
+  const auto status_at = [&](const std::string& address) {
+    return etcd_.status({address, options_.server.client_port}, {Clock::now() + kHealth, stop});
+  };
+  const auto status = status_at(server_->settings().address);
+  if (status && status->leader != 0) return false;
+  const auto own = etcd_.cluster_of({server_->settings().address, options_.server.peer_port},
+                                    {Clock::now() + kHealth, stop});
+  if (!own) return false;
+  for (const int id : wanted_members(node_ids(config), options_.members)) {
+    const exaconf::Node& node = config.nodes().at(id);
+    if (id == options_.server.node || node.private_ip.empty()) continue;
+    const auto other = status_at(node.private_ip);
+    if (other && other->leader != 0 && other->cluster != *own) return true;
+  }
+  return false;
 }
 
 void ManagedStore::play(const OwnPart& part, const OwnSituation& situation, const std::stop_token& stop) {
@@ -226,6 +252,7 @@ void ManagedStore::play(const OwnPart& part, const OwnSituation& situation, cons
       }
       break;
     case OwnPart::Kind::set_aside:
+      server_->stop();
       if (const std::string problem = problem_of(server_->set_aside()); !problem.empty()) told = problem;
       break;
   }

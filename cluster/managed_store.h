@@ -58,6 +58,7 @@ class ManagedStore {
   using Clock = std::chrono::steady_clock;
   void keep_member(std::stop_token stop);
   void look_at_member(const std::stop_token& stop);
+  bool is_of_another_store(const exaconf::Config& config, const std::stop_token& stop);
   void play(const OwnPart& part, const OwnSituation& situation, const std::stop_token& stop);
   void note_seen(const std::vector<EtcdMember>& members) EXCLUDES(mutex_);
   void follow_endpoints(const exaconf::Config& config) EXCLUDES(mutex_);
@@ -80,6 +81,7 @@ class ManagedStore {
   std::unique_ptr<EtcdServer> server_;  // the keeper's, and end()'s after it
   Clock::time_point asked_anew_;        // the keeper's
   Clock::time_point look_for_members_;  // the same
+  Clock::time_point look_for_store_;    // the same
 
   mutable base::Mutex mutex_;
   base::CondVar wake_;

@@ -167,6 +167,10 @@ Status recover_store(const Options& options, base::FileSystem& files, std::ostre
   if (problem) return Error{Code::io_error, "cannot remove " + fresh.data + ": " + problem.message()};
   cluster::EtcdServer made(fresh, files, *site.log);
   cluster::EtcdBirth birth;
+  // Members of the store of before that come back find out by it that they are none of this one.
+  birth.token = "recovered-" + std::to_string(std::chrono::duration_cast<std::chrono::seconds>(
+                                                  std::chrono::system_clock::now().time_since_epoch())
+                                                  .count());
   birth.members = {
       {cluster::member_name(site.node), cluster::etcd_url(managed.server.address, managed.server.peer_port)}};
   done = made.keep_running(birth);

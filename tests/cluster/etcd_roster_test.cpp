@@ -299,6 +299,15 @@ TEST_CASE("what a node does with its own member") {
   }
 }
 
+TEST_CASE("data of a store that was given up is set aside, also while its member runs") {
+  OwnSituation own;
+  own.node = 13;
+  own.has_data = own.runs = own.is_wanted = own.is_of_another_store = true;
+  CHECK(own_part(own).kind == Part::set_aside);
+  own.is_of_another_store = false;
+  CHECK(own_part(own).kind == Part::run);
+}
+
 TEST_CASE("names of members") {
   CHECK(member_name(12) == "node-12");
   CHECK(node_of_member_name("node-12") == 12);
