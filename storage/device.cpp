@@ -189,6 +189,9 @@ Status write_superblock(StorageFiles& files, Device& device) {
     device.io_error = true;
     return Error{error.code, "device " + device.spec.name + ": " + error.text};
   };
+  // A map that gives sectors twice never reaches a device, whatever mistake made it.
+  if (const auto problems = superblock_problems(device.superblock); !problems.empty())
+    return Error{Code::internal, "device " + device.spec.name + ": " + problems.front()};
   auto file =
       files.open_device(device.spec.path, {.write = true, .direct = device.superblock.flags.direct_io});
   if (!file) {

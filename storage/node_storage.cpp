@@ -28,20 +28,20 @@ std::shared_ptr<const NodeStorage::Devices> NodeStorage::snapshot() const {
   return devices_;
 }
 
-NodeStorage::Devices NodeStorage::looked() const {
-  Devices devices = *snapshot();
-  for (Device& device : devices) {
+std::shared_ptr<const NodeStorage::Devices> NodeStorage::looked() const {
+  const auto known = snapshot();
+  std::shared_ptr<Devices> changed;
+  for (std::size_t i = 0; i < known->size(); ++i) {
+    const Device& device = (*known)[i];
     if (!device.online) continue;
     const auto now = services_.files.identity(device.spec.path);
-    if (!now) {
-      device.online = false;
-      device.reason = now.error().text;
-    } else if (device.seen && (now->inode != device.seen->inode || now->device != device.seen->device)) {
-      device.online = false;
-      device.reason = device.spec.path + " is another file than before";
-    }
+    const bool same = now && (!device.seen || now->is_same_file(*device.seen));
+    if (same) continue;
+    if (!changed) changed = std::make_shared<Devices>(*known);
+    (*changed)[i].online = false;
+    (*changed)[i].reason = now ? device.spec.path + " is another file than before" : now.error().text;
   }
-  return devices;
+  return changed ? changed : known;
 }
 
 void NodeStorage::note(base::LogLevel level, const std::string& text) const {
@@ -49,7 +49,7 @@ void NodeStorage::note(base::LogLevel level, const std::string& text) const {
 }
 
 std::vector<Device> NodeStorage::devices() const {
-  return looked();
+  return *looked();
 }
 
 LocalSegment NodeStorage::describe(const Devices& devices, const Device& home,
@@ -89,22 +89,22 @@ LocalSegment NodeStorage::describe(const Devices& devices, const Device& home,
 }
 
 std::vector<LocalSegment> NodeStorage::segments() const {
-  const Devices devices = looked();
+  const auto devices = looked();
   std::vector<LocalSegment> segments;
-  for (const auto& [id, home] : homes_of(devices)) {
+  for (const auto& [id, home] : homes_of(*devices)) {
     const SegmentRecord& record = *home->superblock.find(id);
-    if (!record.freeing) segments.push_back(describe(devices, *home, record));
+    if (!record.freeing) segments.push_back(describe(*devices, *home, record));
   }
   return segments;
 }
 
 std::optional<LocalSegment> NodeStorage::segment(const SegmentId& id) const {
-  const Devices devices = looked();
-  const Device* home = home_of(devices, id);
+  const auto devices = looked();
+  const Device* home = home_of(*devices, id);
   if (home == nullptr) return std::nullopt;
   const SegmentRecord& record = *home->superblock.find(id);
   if (record.freeing) return std::nullopt;
-  return describe(devices, *home, record);
+  return describe(*devices, *home, record);
 }
 
 void NodeStorage::settle(Devices& devices) {

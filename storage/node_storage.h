@@ -102,12 +102,12 @@ class NodeStorage {
   std::vector<Device> devices() const;
   std::vector<LocalSegment> segments() const;
   std::optional<LocalSegment> segment(const SegmentId& id) const;
-  // Bytes that the files of the segment take, as of a few seconds ago.
+  // Bytes that the files of the segment take, as of the last round of the watch.
   base::Result<std::uint64_t> used_bytes(const SegmentId& id, std::stop_token stop);
   base::Result<std::uint64_t> used_bytes(const LocalSegment& segment, std::stop_token stop);
   // May a service write that much more into the segment's folder? Counts what it allowed until usage is
-  // measured anew. Errors: Code::busy when the segment, or the file system below it, is full; the text says
-  // how full; Code::wrong_state, Code::not_found.
+  // measured anew: ask for every piece when it is written. Errors: Code::busy when the segment, or the file
+  // system below it, is full; the text says how full; Code::wrong_state, Code::not_found.
   base::Status has_room(const SegmentId& id, std::uint64_t bytes, std::stop_token stop);
   // What is fuller than SpaceWarnThreshold allows: "disk disk1 is 93 % full: ...".
   std::vector<std::string> space_warnings() const;
@@ -150,7 +150,7 @@ class NodeStorage {
 
   std::shared_ptr<const Devices> snapshot() const;
   // With the files looked at: what vanished is offline.
-  Devices looked() const;
+  std::shared_ptr<const Devices> looked() const;
   DeviceSpec located(DeviceSpec spec) const {
     return storage::located(services_.files, options_, std::move(spec));
   }
@@ -168,8 +168,8 @@ class NodeStorage {
   base::Result<LocalSegment> place(Devices& devices, const SegmentRequest& request);
   base::Result<LocalSegment> resized(Devices& devices, const SegmentId& id, std::uint64_t blocks);
   base::Status write_claims(Devices& devices, const SegmentRecord& record, const Device& home);
-  // The newest measure, made now when it is older than a few seconds.
-  base::Result<Usage> usage_of(const LocalSegment& segment, std::stop_token stop);
+  // The newest measure, made now when it is older.
+  base::Result<Usage> usage_of(const LocalSegment& segment, std::chrono::seconds age, std::stop_token stop);
   base::Status change_device(const std::string& name, std::stop_token stop,
                              const std::function<base::Status(Devices&, Device&)>& change);
   void find_warnings(const Devices& devices, const std::vector<LocalSegment>& segments);

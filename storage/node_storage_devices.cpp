@@ -103,8 +103,7 @@ void NodeStorage::reopen_changed(Devices& devices) {
     if (device.online) {
       // Its file may have gone.
       const auto now = services_.files.identity(device.spec.path);
-      if (now && device.seen && now->inode == device.seen->inode && now->device == device.seen->device)
-        continue;
+      if (now && device.seen && now->is_same_file(*device.seen)) continue;
       device.online = false;
       device.reason = now ? device.spec.path + " is another file than before" : now.error().text;
       if (!now) device.seen.reset();

@@ -16,7 +16,8 @@ using base::Status;
 
 namespace {
 
-constexpr std::chrono::seconds kFresh{4};          // as old as a measure may be
+// How old a measure may be: to allow more, and to be shown (the watch measures all the time).
+constexpr std::chrono::seconds kFresh{4}, kShown{60};
 constexpr std::chrono::milliseconds kRound{2000};  // between two rounds of the watch
 
 std::string text(std::uint64_t bytes) {
@@ -31,11 +32,12 @@ std::uint64_t percent_of(std::uint64_t part, std::uint64_t whole) {
 
 }  // namespace
 
-Result<NodeStorage::Usage> NodeStorage::usage_of(const LocalSegment& segment, std::stop_token stop) {
+Result<NodeStorage::Usage> NodeStorage::usage_of(const LocalSegment& segment, std::chrono::seconds age,
+                                                 std::stop_token stop) {
   {
     MutexLock lock(mutex_);
     const auto known = usage_.find(segment.id);
-    if (known != usage_.end() && services_.clock.steady_now() - known->second.measured < kFresh)
+    if (known != usage_.end() && services_.clock.steady_now() - known->second.measured < age)
       return known->second;
   }
   const auto bytes = services_.files.usage(segment.folder, std::move(stop));
@@ -55,7 +57,7 @@ Result<std::uint64_t> NodeStorage::used_bytes(const SegmentId& id, std::stop_tok
 }
 
 Result<std::uint64_t> NodeStorage::used_bytes(const LocalSegment& segment, std::stop_token stop) {
-  const auto usage = usage_of(segment, std::move(stop));
+  const auto usage = usage_of(segment, kShown, std::move(stop));
   if (!usage) return usage.error();
   return usage->bytes;
 }
@@ -68,7 +70,7 @@ Status NodeStorage::has_room(const SegmentId& id, std::uint64_t bytes, std::stop
     return Error{Code::wrong_state, segment_text(id) + " is offline on node " +
                                         std::to_string(options_.node) +
                                         (present->reason.empty() ? "" : ": " + present->reason)};
-  const auto usage = usage_of(*present, std::move(stop));
+  const auto usage = usage_of(*present, kFresh, std::move(stop));
   if (!usage) return usage.error();
   const auto below = services_.files.free_bytes(present->folder);
   if (!below) return below.error();
@@ -126,12 +128,11 @@ std::vector<std::string> NodeStorage::space_warnings() const {
 void NodeStorage::watch_once(std::stop_token stop) {
   const auto as_known = snapshot();
   const auto changed = [&] {
-    const Devices now = looked();
-    for (std::size_t i = 0; i < now.size(); ++i) {
-      if (now[i].online != (*as_known)[i].online) return true;
-      if (now[i].online) continue;
-      const auto identity = services_.files.identity(now[i].spec.path);
-      if (identity && (!now[i].seen || !(*now[i].seen == *identity))) return true;
+    for (const Device& device : *as_known) {
+      const auto now = services_.files.identity(device.spec.path);
+      if (device.online ? !now || (device.seen && !now->is_same_file(*device.seen))
+                        : now && (!device.seen || !(*now == *device.seen)))
+        return true;
     }
     return false;
   };
@@ -156,7 +157,7 @@ void NodeStorage::watch_once(std::stop_token stop) {
                           [&](const LocalSegment& segment) { return segment.id == known.first; });
     });
   }
-  find_warnings(looked(), all);
+  find_warnings(*looked(), all);
 }
 
 void NodeStorage::follow(exaconf::ConfigPtr config) {

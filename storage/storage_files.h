@@ -42,6 +42,9 @@ struct FileIdentity {
   std::uint64_t device = 0, inode = 0, size = 0;
   std::int64_t modified_ns = 0;
   bool is_block_device = false;
+  bool is_same_file(const FileIdentity& other) const {
+    return device == other.device && inode == other.inode;
+  }
   friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
 };
 

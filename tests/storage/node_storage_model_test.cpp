@@ -214,8 +214,8 @@ unsigned sequences(unsigned usual) {
   return more != nullptr ? static_cast<unsigned>(std::strtoul(more, nullptr, 10)) : usual;
 }
 
-TEST_CASE("any sequence of changes keeps what the model keeps") {
-  for (unsigned seed = 1; seed <= sequences(150); ++seed) {
+TEST_CASE("any sequence of changes keeps what the model keeps", "[sequences]") {
+  for (unsigned seed = 1; seed <= sequences(100); ++seed) {
     Walk walk(seed);
     for (int i = 0; i < 25; ++i) {
       walk.forget_step();
@@ -228,9 +228,9 @@ TEST_CASE("any sequence of changes keeps what the model keeps") {
   }
 }
 
-TEST_CASE("a power cut at any moment leaves a change done or not done") {
+TEST_CASE("a power cut at any moment leaves a change done or not done", "[sequences]") {
   int failures = 0;
-  for (unsigned seed = 1; seed <= sequences(300); ++seed) {
+  for (unsigned seed = 1; seed <= sequences(150); ++seed) {
     Walk walk(seed + 1'000'000);
     test::FakeStorageFiles& files = walk.storage().files;
     for (int i = 0; i < 15; ++i) {
@@ -254,11 +254,11 @@ TEST_CASE("a power cut at any moment leaves a change done or not done") {
       walk.check_all();
     }
   }
-  CHECK(failures > 5 * static_cast<int>(sequences(300)));  // the cuts met what they were made for
+  CHECK(failures > 5 * static_cast<int>(sequences(150)));  // the cuts met what they were made for
 }
 
-TEST_CASE("after a failed call the node goes on with what the devices say") {
-  for (unsigned seed = 1; seed <= sequences(150); ++seed) {
+TEST_CASE("after a failed call the node goes on with what the devices say", "[sequences]") {
+  for (unsigned seed = 1; seed <= sequences(100); ++seed) {
     Walk walk(seed + 2'000'000);
     test::FakeStorageFiles& files = walk.storage().files;
     for (int i = 0; i < 15; ++i) {

@@ -277,7 +277,7 @@ TEST_CASE("usage is measured, and a full segment takes no more") {
       "segment 0, level 1, of volume 0 is full on node 11: 3 MiB of 4 MiB are used, too much for 2 MiB more; "
       "enlarge the volume or delete something from it");
   storage.files.put_file(StorageNode::folder(kFirst) + "/file", kMiB);
-  storage.clock.advance(std::chrono::seconds(10));
+  storage.clock.advance(std::chrono::seconds(70));
   CHECK(*storage.node->used_bytes(kFirst, {}) == kMiB);
   CHECK(storage.node->has_room(kFirst, 2 * kMiB, {}).ok());
   storage.files.set_free_bytes(100);

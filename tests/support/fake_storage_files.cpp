@@ -103,8 +103,8 @@ std::string FakeStorageFiles::read(const Content& content, std::uint64_t offset,
   for (auto at = content.now.lower_bound(offset / kPage); at != content.now.end(); ++at) {
     const std::uint64_t start = at->first * kPage;
     if (start >= offset + bytes) break;
-    for (std::size_t i = 0; i < kPage; ++i)
-      if (start + i >= offset && start + i < offset + bytes) text[start + i - offset] = at->second[i];
+    const std::uint64_t from = std::max(start, offset), to = std::min(start + kPage, offset + bytes);
+    text.replace(from - offset, to - from, at->second, from - start, to - from);
   }
   return text;
 }
