@@ -40,10 +40,19 @@ TEST_CASE("what is wrong is named") {
 
 TEST_CASE("the help names every option that is parsed") {
   const std::string help = confd::daemon::help_text();
-  for (const char* name : {"--root", "--node", "--listen", "--port", "--init", "--node-id", "--private-net",
-                           "--from", "--admin-password-file", "--device-size", "--data-volume-size",
-                           "--archive-volume-size", "--check", "--renew-certificate", "--version", "--help"})
+  for (const char* name :
+       {"--root", "--node", "--listen", "--port", "--init", "--node-id", "--private-net", "--from",
+        "--admin-password-file", "--device-size", "--data-volume-size", "--archive-volume-size", "--check",
+        "--fsck", "--repair", "--renew-certificate", "--version", "--help"})
     CHECK(help.find(name) != std::string::npos);
+}
+
+TEST_CASE("the storage is checked, and repaired when that is asked for") {
+  const auto check = parse_options({"--root=/r", "--fsck"});
+  REQUIRE(check);
+  CHECK(check->action == Options::Action::fsck);
+  CHECK_FALSE(check->repair);
+  CHECK(parse_options({"--root=/r", "--fsck", "--repair"})->repair);
 }
 
 TEST_CASE("a node joins by an address and a token, and a token is made for a node") {
