@@ -178,6 +178,13 @@ Result<LocalSegment> NodeStorage::place(Devices& devices, const SegmentRequest& 
                                        text(record.block_size) + ", " + std::string(kind_name(record.kind)) +
                                        ", on disk " + home->spec.disk};
       if (Status able = parts_can_change(devices, record); !able) return able.error();
+      const std::string folder = segment_folder(home->spec.folder, record.id);
+      const auto there = services_.files.has_folder(folder);
+      if (!there) return there.error();
+      if (!*there)
+        return Error{Code::wrong_state, segment_text(request.id) + " is on node " +
+                                            std::to_string(options_.node) + " already, but its folder " +
+                                            folder + " is gone; state RECOVERING makes an empty one"};
       return describe(devices, *home, record);
     }
   }

@@ -249,6 +249,7 @@ TEST_CASE("states are durable, and a missing folder is not hidden") {
   CHECK(storage.node->segment(kFirst)->state == SegmentState::offline);
   CHECK(storage.node->segment(kFirst)->reason.find("is gone") != std::string::npos);
   CHECK(storage.node->set_state(kFirst, SegmentState::online, {}).error().code == Code::wrong_state);
+  CHECK(storage.allocate(kFirst, 100).error().text.find("its folder") != std::string::npos);
   REQUIRE(storage.node->set_state(kFirst, SegmentState::recovering, {}).ok());
   CHECK(storage.node->segment(kFirst)->state == SegmentState::recovering);
   CHECK(*storage.files.has_folder(StorageNode::folder(kFirst)));
