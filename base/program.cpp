@@ -149,27 +149,27 @@ void make_nonblocking(const Descriptor& file) {
 // One program while it runs: feeds its input, takes its output, ends it when it is time.
 class Run {
  public:
-  Run(pid_t child, Descriptor in, Descriptor out, Descriptor err, std::string_view input,
+  Run(pid_t child, Descriptor in, Descriptor out, Descriptor err, const ProgramStreams& streams,
       const ProgramLimits& limits, const std::stop_token& stop)
       : child_(child),
         alive_(static_cast<int>(::syscall(SYS_pidfd_open, child, 0))),
         in_(std::move(in)),
         out_(std::move(out)),
         err_(std::move(err)),
-        input_(input),
+        streams_(streams),
         limits_(limits),
         stop_(stop),
         stopped_(stop),
         until_(Clock::now() + limits.timeout) {
     for (const Descriptor* file : {&in_, &out_, &err_}) make_nonblocking(*file);
-    if (input_.empty()) in_.close();
+    if (!streams_.input) in_.close();
   }
 
-  ProgramEnd finish() {
+  Result<ProgramEnd> finish() {
     while (!has_ended()) {
       std::array<pollfd, 5> files = {{{alive_.get(), POLLIN, 0},
-                                      {end_.why == ProgramEnd::Why::exited ? stopped_.get() : -1, POLLIN, 0},
-                                      {in_.get(), POLLOUT, 0},
+                                      {is_ending() ? -1 : stopped_.get(), POLLIN, 0},
+                                      {is_ending() ? -1 : in_.get(), POLLOUT, 0},
                                       {out_.get(), POLLIN, 0},
                                       {err_.get(), POLLIN, 0}}};
       ::poll(files.data(), files.size(), milliseconds_until(until_));
@@ -177,6 +177,7 @@ class Run {
       look_at_limits();
     }
     move();
+    if (problem_) return *problem_;
     if (end_.output.size() > limits_.output) {
       end_.output.resize(limits_.output);
       if (end_.why == ProgramEnd::Why::exited) end_.why = ProgramEnd::Why::too_much_output;
@@ -185,8 +186,10 @@ class Run {
   }
 
  private:
+  bool is_ending() const { return end_.why != ProgramEnd::Why::exited; }
+
   void look_at_limits() {
-    if (end_.why == ProgramEnd::Why::exited) {
+    if (!is_ending()) {
       if (end_.output.size() > limits_.output) return end_it(ProgramEnd::Why::too_much_output);
       if (stop_.stop_requested()) return end_it(ProgramEnd::Why::stopped);
       if (Clock::now() >= until_) return end_it(ProgramEnd::Why::timed_out);
@@ -202,19 +205,58 @@ class Run {
     until_ = Clock::now() + limits_.grace;
   }
 
+  // As much as a stream gives or takes at once.
+  static constexpr std::size_t kPiece = 256u << 10;
+
   void move() {
-    while (in_) {
-      const ssize_t size = ::write(in_.get(), input_.data(), input_.size());
-      if (size < 0 && errno == EINTR) continue;
-      if (size < 0 && errno == EAGAIN) break;
-      if (size > 0) input_.remove_prefix(static_cast<std::size_t>(size));
-      if (size <= 0 || input_.empty()) in_.close();  // read, or not wanted
-    }
+    for (int rounds = 0; in_ && rounds < 16; ++rounds)
+      if (!feed()) break;
     take(out_, end_.output);
+    if (streams_.output) {
+      if (!end_.output.empty() && !problem_)
+        if (Status taken = streams_.output(end_.output); !taken) break_off(taken.error());
+      end_.output.clear();
+    }
     // What comes after the limit is read and dropped: a full pipe would keep it from ending.
     if (end_.output.size() > limits_.output) end_.output.resize(limits_.output + 1);
     take(err_, end_.errors);
     if (end_.errors.size() > limits_.errors) end_.errors.erase(0, end_.errors.size() - limits_.errors);
+  }
+
+  // False: no more for now.
+  bool feed() {
+    if (is_ending()) return false;
+    if (input_.empty()) {
+      pollfd room = {in_.get(), POLLOUT, 0};
+      if (::poll(&room, 1, 0) <= 0) return false;
+      if ((room.revents & POLLERR) != 0) {
+        in_.close();  // not wanted
+        return false;
+      }
+      Result<std::string> piece = streams_.input(kPiece);
+      if (!piece) {
+        break_off(piece.error());
+        return false;
+      }
+      if (piece->empty()) {
+        in_.close();
+        return false;
+      }
+      piece_ = std::move(*piece);
+      input_ = piece_;
+    }
+    const ssize_t size = ::write(in_.get(), input_.data(), input_.size());
+    if (size < 0) {
+      if (errno != EAGAIN && errno != EINTR) in_.close();  // not wanted
+      return errno == EINTR;
+    }
+    input_.remove_prefix(static_cast<std::size_t>(size));
+    return true;
+  }
+
+  void break_off(Error error) {
+    problem_ = std::move(error);
+    if (!is_ending()) end_it(ProgramEnd::Why::stopped);
   }
 
   void take(Descriptor& file, std::string& text) {
@@ -233,7 +275,7 @@ class Run {
     do ended = ::waitpid(child_, &status, WNOHANG);
     while (ended < 0 && errno == EINTR);
     if (ended == 0) return false;
-    if (end_.why != ProgramEnd::Why::exited) ::kill(-child_, SIGKILL);  // what it left of its group
+    if (is_ending()) ::kill(-child_, SIGKILL);  // what it left of its group
     if (WIFEXITED(status)) end_.status = WEXITSTATUS(status);
     if (WIFSIGNALED(status)) {
       end_.status = WTERMSIG(status);
@@ -245,7 +287,10 @@ class Run {
   const pid_t child_;
   Descriptor alive_;
   Descriptor in_, out_, err_;
-  std::string_view input_;
+  const ProgramStreams& streams_;
+  std::string piece_;       // of the input
+  std::string_view input_;  // what of it the program has not taken yet
+  std::optional<Error> problem_;
   const ProgramLimits& limits_;
   const std::stop_token& stop_;
   StopEvent stopped_;
@@ -263,6 +308,18 @@ std::string link_target(const std::string& path) {
 
 Result<ProgramEnd> run_program(const Program& program, std::string_view input, const ProgramLimits& limits,
                                const std::stop_token& stop) {
+  ProgramStreams streams;
+  if (!input.empty())
+    streams.input = [&input](std::size_t most) -> Result<std::string> {
+      const std::string_view piece = input.substr(0, most);
+      input.remove_prefix(piece.size());
+      return std::string(piece);
+    };
+  return run_streaming(program, streams, limits, stop);
+}
+
+Result<ProgramEnd> run_streaming(const Program& program, const ProgramStreams& streams,
+                                 const ProgramLimits& limits, const std::stop_token& stop) {
   ignore_broken_pipes();
   auto in = make_pipe();
   auto out = make_pipe();
@@ -288,7 +345,10 @@ Result<ProgramEnd> run_program(const Program& program, std::string_view input, c
     ::waitpid(child, nullptr, 0);
     return *failed;
   }
-  return Run(child, std::move(in->write), std::move(out->read), std::move(err->read), input, limits, stop)
+  // Fewer turns for what streams; where that many are not allowed, the usual 64 KiB do.
+  if (streams.input) ::fcntl(in->write.get(), F_SETPIPE_SZ, 1 << 20);
+  if (streams.output) ::fcntl(out->read.get(), F_SETPIPE_SZ, 1 << 20);
+  return Run(child, std::move(in->write), std::move(out->read), std::move(err->read), streams, limits, stop)
       .finish();
 }
 

@@ -41,11 +41,24 @@ struct ProgramEnd {
   std::string errors;
 };
 
+// What a program reads and writes, piece by piece, for what is too big to be held as a whole. Both are called
+// on the thread that runs the program, which looks at no limit meanwhile: they must not take long.
+struct ProgramStreams {
+  // At most `most` bytes for standard input; empty: the end. Not set: no input at all. After an Error the
+  // program is ended without having seen the end of its input, so that it takes no part for the whole.
+  std::function<Result<std::string>(std::size_t most)> input = {};
+  // What it wrote to standard output. Not set: it is kept in ProgramEnd. An Error ends the program.
+  std::function<Status(std::string_view)> output = {};
+};
+
 // Runs it to its end. At the timeout, at a stop and when it writes too much its whole process group gets
 // SIGTERM, and after the grace SIGKILL. When this process dies the program gets SIGTERM. Children it leaves
 // behind after a normal end are not touched, and not waited for. Error: it could not be started.
 Result<ProgramEnd> run_program(const Program& program, std::string_view input, const ProgramLimits& limits,
                                const std::stop_token& stop);
+// The same with streams. Errors: also those of the streams, after the program has ended.
+Result<ProgramEnd> run_streaming(const Program& program, const ProgramStreams& streams,
+                                 const ProgramLimits& limits, const std::stop_token& stop);
 
 // Starts it detached: no child of this process, standard output and error appended to `output_path`.
 // Error: it could not be started.

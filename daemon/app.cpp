@@ -23,6 +23,7 @@
 #include "daemon/login_gate.h"
 #include "daemon/membership.h"
 #include "daemon/platforms.h"
+#include "daemon/remote_volumes.h"
 #include "daemon/root.h"
 #include "daemon/routes.h"
 #include "daemon/settings.h"
@@ -32,6 +33,7 @@
 #include "scheduler/scheduler.h"
 #include "services/update_record.h"
 #include "storage/node_storage_operations.h"
+#include "storage/remote_volume_files.h"
 
 namespace confd::daemon {
 
@@ -112,6 +114,7 @@ struct App::Parts {
   std::unique_ptr<cluster::NodeControl> nodes;
   std::unique_ptr<storage::NodeStorage> storage;
   std::unique_ptr<ListenerCertificate> certificate;
+  std::unique_ptr<storage::RemoteVolumeFiles> remote_volume_files;
   std::unique_ptr<Membership> membership;  // with several nodes
   std::unique_ptr<OneNode> one_node;       // without
   Platforms platforms;
@@ -265,6 +268,7 @@ Status App::Parts::build() {
     return certificate->install(params);
   });
   if (Status done = certificate->reload(); !done) return done;
+  remote_volume_files = use_remote_volumes({files, random, root, *nodes, *store, *log});
   events = std::make_unique<Events>(clock, random, settings.subscriptions_per_user);
   return {};
 }
@@ -308,6 +312,7 @@ Result<std::unique_ptr<App>> App::start(const Options& options) {
     p.log->notice("EXAConf revision " + std::to_string(config->revision()) + " is in force");
     p.storage->follow(config);
     p.events->refresh(*config);
+    p.remote_volume_files->refresh(config);
     p.events->publish("revision", "", "",
                       base::Struct{{"revision", config->revision()}, {"checksum", config->checksum()}});
   };

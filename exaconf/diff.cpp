@@ -5,12 +5,11 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "base/secret_text.h"
 #include "base/text.h"
 
 namespace confd::exaconf {
 namespace {
-
-constexpr std::string_view kMask = "***";
 
 class Comparison {
  public:
@@ -87,7 +86,7 @@ class Comparison {
 
 base::Value shown(const std::optional<std::string>& value, bool secret) {
   if (!value) return {};
-  return secret && !value->empty() ? std::string(kMask) : *value;
+  return secret && !value->empty() ? std::string(base::kSecretMask) : base::without_secrets(*value);
 }
 
 }  // namespace

@@ -54,7 +54,8 @@ constexpr JobDescriptor kBucketFsJobs[] = {
      .examples = kInfoExamples,
      .returns = "struct with _sec_name, name, owner, http_port, https_port, mode, bucketvolume, sync_key, "
                 "sync_period (text, milliseconds) and buckets, a struct by bucket name",
-     .execute = &bucketfs_info},
+     .execute = &bucketfs_info,
+     .secret_result = true},
     {.name = "bucketfs_list",
      .help = "Names of all BucketFS services",
      .kind = JobKind::read,

@@ -12,7 +12,8 @@ std::vector<const JobDescriptor*> sorted_jobs() {
   for (const auto& family :
        {user_jobs(), group_jobs(), settings_jobs(), node_jobs(), node_add_jobs(), node_change_jobs(),
         node_wait_jobs(), master_jobs(), infra_jobs(), infra_instance_jobs(), infra_node_jobs(),
-        update_jobs(), database_jobs(), bucketfs_jobs(), certificate_jobs(), log_jobs()})
+        update_jobs(), database_jobs(), bucketfs_jobs(), certificate_jobs(), log_jobs(), remote_volume_jobs(),
+        object_volume_jobs()})
     for (const JobDescriptor& job : family) jobs.push_back(&job);
   std::sort(jobs.begin(), jobs.end(),
             [](const JobDescriptor* a, const JobDescriptor* b) { return a->name < b->name; });

@@ -1,5 +1,7 @@
 #include "jobs/context.h"
 
+#include <thread>
+
 #include "jobs/descriptor.h"
 
 namespace confd::jobs {
@@ -79,17 +81,51 @@ base::Value JobContext::command(std::string name, const base::Struct& arguments,
 base::Value JobContext::recorded(std::string name, int node, const base::Struct& arguments,
                                  const std::function<CommandOutcome()>& work) {
   check_stop();
-  CommandRecord record;
-  record.name = std::move(name);
-  record.node = node;
-  record.arguments = mask_secrets(nullptr, arguments);
-  record.started = services_.clock.now();
+  CommandRecord command;
+  command.name = std::move(name);
+  command.node = node;
+  command.arguments = mask_secrets(nullptr, arguments);
+  command.started = services_.clock.now();
   CommandOutcome outcome = work();
-  record.ended = services_.clock.now();
-  record.exit = outcome.result ? 0 : static_cast<int>(outcome.result.error().code);
-  record.output = masked(outcome.shown);
-  commands_.push_back(std::move(record));
+  command.ended = services_.clock.now();
+  record(std::move(command), outcome);
   return or_throw(std::move(outcome.result));
+}
+
+void JobContext::record(CommandRecord command, const CommandOutcome& outcome) {
+  command.exit = outcome.result ? 0 : static_cast<int>(outcome.result.error().code);
+  command.output = masked(outcome.shown);
+  commands_.push_back(std::move(command));
+}
+
+std::vector<base::Result<base::Value>> JobContext::run_on(const std::vector<int>& nodes,
+                                                          std::string_view operation,
+                                                          const base::Struct& params) {
+  check_stop();
+  CommandRecord begun;
+  begun.name = operation;
+  begun.arguments = mask_secrets(nullptr, params);
+  begun.started = services_.clock.now();
+  std::vector<std::optional<base::Result<base::Value>>> answers(nodes.size());
+  std::vector<base::WallTime> ends(nodes.size());
+  {
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 0; i < nodes.size(); ++i)
+      threads.emplace_back([&, i] {
+        answers[i] = services_.nodes.run(nodes[i], operation, params, stop_);
+        ends[i] = services_.clock.now();
+      });
+  }
+  std::vector<base::Result<base::Value>> results;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    CommandRecord command = begun;
+    command.node = nodes[i];
+    command.ended = ends[i];
+    record(std::move(command), {*answers[i], *answers[i] ? **answers[i] : answers[i]->error().text});
+    results.push_back(std::move(*answers[i]));
+  }
+  check_stop();
+  return results;
 }
 
 void JobContext::publish_now() {

@@ -126,6 +126,10 @@ class JobContext {
   // Runs a node operation, recorded as a command. Throws JobError with the operation's error.
   base::Value run(int node, std::string_view operation, const base::Struct& params = {},
                   Recorded recorded = Recorded::whole);
+  // The same operation on several nodes at the same time, a record each; the answers in order of `nodes`.
+  // Throws Code::stopped only: what else went wrong at a node is its answer.
+  std::vector<base::Result<base::Value>> run_on(const std::vector<int>& nodes, std::string_view operation,
+                                                const base::Struct& params);
   // The same for work on this node that is no node operation.
   base::Value command(std::string name, const base::Struct& arguments,
                       const std::function<CommandOutcome()>& work);
@@ -142,6 +146,7 @@ class JobContext {
  private:
   base::Value recorded(std::string name, int node, const base::Struct& arguments,
                        const std::function<CommandOutcome()>& work);
+  void record(CommandRecord command, const CommandOutcome& outcome);
 
   const base::Struct& params_;
   const auth::Identity& caller_;

@@ -98,7 +98,9 @@ std::string code_list(std::span<const std::string_view> list) {
   std::string text;
   for (const std::string_view name : list) {
     if (!text.empty()) text += ", ";
-    text += name == kSelf ? "the user concerned" : "`" + std::string(name) + "`";
+    text += name == kSelf    ? "the user concerned"
+            : name == kOwner ? "the owner"
+                             : "`" + std::string(name) + "`";
   }
   return text.empty() ? "none" : text;
 }

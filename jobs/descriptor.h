@@ -5,6 +5,7 @@
 // Thread-safety: constants.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -13,6 +14,10 @@
 #include "base/result.h"
 #include "base/value.h"
 #include "jobs/lock.h"
+
+namespace confd::exaconf {
+class Config;
+}
 
 namespace confd::jobs {
 
@@ -77,6 +82,11 @@ struct JobDescriptor {
   // It puts edits in force before it ends (JobContext::publish_now): a failure does not mean that EXAConf is
   // as it was.
   bool publishes_early = false;
+  // Its result holds secrets (passwords that clients read there): on disk and in job_info they are "***".
+  bool secret_result = false;
+  // For "_owner" in `users`: uid of who owns what the parameters name; nothing when it is not there. The
+  // parameters are as the caller gave them, unchecked.
+  std::optional<std::int64_t> (*owner)(const exaconf::Config& config, const base::Struct& params) = nullptr;
 };
 
 // Parameters as the handler sees them: declared ones only, aliases resolved, types converted, null = not

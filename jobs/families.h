@@ -24,5 +24,7 @@ std::span<const JobDescriptor> database_jobs();
 std::span<const JobDescriptor> bucketfs_jobs();
 std::span<const JobDescriptor> certificate_jobs();
 std::span<const JobDescriptor> log_jobs();
+std::span<const JobDescriptor> remote_volume_jobs();
+std::span<const JobDescriptor> object_volume_jobs();
 
 }  // namespace confd::jobs

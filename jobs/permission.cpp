@@ -7,19 +7,26 @@
 namespace confd::jobs {
 namespace {
 
-bool for_everybody(const JobDescriptor& job) {
-  return std::find(job.users.begin(), job.users.end(), kSelf) != job.users.end();
+bool has(const JobDescriptor& job, std::string_view word) {
+  return std::find(job.users.begin(), job.users.end(), word) != job.users.end();
+}
+
+bool owns(const JobDescriptor& job, const auth::Identity& who, const base::Struct& params,
+          const exaconf::Config& config) {
+  if (!has(job, kOwner) || job.owner == nullptr) return false;
+  const exaconf::User* user = config.user(who.user);
+  return user != nullptr && job.owner(config, params) == user->id;
 }
 
 bool listed(const JobDescriptor& job, const auth::Identity& who) {
   // A user named "_self" can't be made; should a hand-edited EXAConf have one, the word still is none.
-  return who.user != kSelf && auth::permitted(who, job.users, job.groups);
+  return who.user != kSelf && who.user != kOwner && auth::permitted(who, job.users, job.groups);
 }
 
 std::string who_may(const JobDescriptor& job) {
   std::vector<std::string> users, groups;
   for (const std::string_view user : job.users)
-    users.emplace_back(user == kSelf ? "the user concerned" : user);
+    users.emplace_back(user == kSelf ? "the user concerned" : user == kOwner ? "the owner" : user);
   for (const std::string_view group : job.groups) groups.emplace_back(group);
   std::string text;
   if (!users.empty()) text += base::join(users, ", ");
@@ -31,10 +38,10 @@ std::string who_may(const JobDescriptor& job) {
 
 }  // namespace
 
-base::Status check_permission(const JobDescriptor& job, const auth::Identity& who,
-                              const base::Struct& params) {
-  if (listed(job, who)) return {};
-  if (for_everybody(job)) {
+base::Status check_permission(const JobDescriptor& job, const auth::Identity& who, const base::Struct& params,
+                              const exaconf::Config& config) {
+  if (listed(job, who) || owns(job, who, params, config)) return {};
+  if (has(job, kSelf)) {
     const base::Value* name = params.find("username");
     if (name != nullptr && name->is_string() && name->as_string() == who.user) return {};
   }
@@ -43,7 +50,7 @@ base::Status check_permission(const JobDescriptor& job, const auth::Identity& wh
 }
 
 bool may_run(const JobDescriptor& job, const auth::Identity& who) {
-  return listed(job, who) || for_everybody(job);
+  return listed(job, who) || has(job, kSelf) || has(job, kOwner);
 }
 
 }  // namespace confd::jobs

@@ -296,8 +296,9 @@ void Scheduler::release(const JobPtr& job, bool is_on_file) {
     MutexLock lock(mutex_);
     live_.erase(record->id);
     // A read job whose caller gets the result in this moment is hardly ever asked for again; then its file
-    // does.
-    if (is_journaled(*job) || !is_on_file) keep(record);
+    // does, unless the file lacks what is secret in the result.
+    if (is_journaled(*job) || !is_on_file || (job->descriptor && job->descriptor->secret_result))
+      keep(record);
     ++ended_;
     ++telling_;
     waiters.swap(job->waiters);

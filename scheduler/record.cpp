@@ -6,6 +6,8 @@
 #include "base/json_text.h"
 #include "base/text.h"
 #include "base/utc_text.h"
+#include "jobs/catalogue.h"
+#include "jobs/descriptor.h"
 
 namespace confd::scheduler {
 
@@ -217,8 +219,16 @@ std::optional<Stage> parse_stage(std::string_view name) {
 
 namespace {
 
+// The result as others than its caller may read it.
+Value shown_output(const JobRecord& record) {
+  const jobs::JobDescriptor* job = jobs::find_job(record.job);
+  if (job == nullptr || !job->secret_result) return *record.output;
+  const Struct shown = jobs::mask_secrets(nullptr, Struct{{"output", *record.output}});
+  return *shown.find("output");
+}
+
 template <class Sink>
-void describe_envelope(const JobRecord& record, Sink& sink) {
+void describe_envelope(const JobRecord& record, Sink& sink, bool with_secrets = true) {
   const Code code = record.ended ? record.code : Code::not_finished;
   sink.member("result_code", static_cast<int>(code));
   sink.member("result_name", base::code_name(code));
@@ -228,7 +238,9 @@ void describe_envelope(const JobRecord& record, Sink& sink) {
   sink.member("result_jobid", record.id.text());
   if (record.ended && record.published && record.stage == Stage::committed)
     sink.member("result_revision", record.published->revision);
-  if (record.ended && record.output) sink.member("result_output", *record.output);
+  if (!record.ended || !record.output) return;
+  if (with_secrets) return sink.member("result_output", *record.output);
+  sink.member("result_output", shown_output(record));
 }
 
 template <class Sink>
@@ -279,7 +291,7 @@ void describe(const JobRecord& r, Sink& sink) {
   }
   if (!r.diff.is_null()) sink.member("changes", r.diff);
   sink.member("ended", r.ended);
-  if (r.ended) sink.structure("result", [&] { describe_envelope(r, sink); });
+  if (r.ended) sink.structure("result", [&] { describe_envelope(r, sink, false); });
 }
 
 }  // namespace

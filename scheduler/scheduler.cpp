@@ -114,7 +114,7 @@ void Scheduler::submit(Submission submission, std::function<void(Result<JobId>)>
     return decline(job, Code::bad_parameter,
                    "volatile is for read jobs only, and " + record.job + " changes something: leave it out",
                    std::move(accepted));
-  if (Status allowed = jobs::check_permission(*descriptor, *job->caller, given); !allowed)
+  if (Status allowed = jobs::check_permission(*descriptor, *job->caller, given, *store_.current()); !allowed)
     return decline(job, allowed.error().code, allowed.error().text, std::move(accepted));
   auto checked = jobs::check_params(*descriptor, submission.params);
   if (!checked) return decline(job, checked.error().code, checked.error().text, std::move(accepted));

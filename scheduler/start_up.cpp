@@ -241,7 +241,7 @@ Scheduler::JobPtr Scheduler::revive(const JobRecord& record) {
   auto job = std::make_shared<Job>();
   job->descriptor = descriptor;
   job->caller = std::make_shared<const auth::Identity>(auth::identify(*config, record.user, record.login));
-  if (!jobs::check_permission(*descriptor, *job->caller, record.params)) return nullptr;
+  if (!jobs::check_permission(*descriptor, *job->caller, record.params, *config)) return nullptr;
   auto checked = jobs::check_params(*descriptor, record.params);
   if (!checked) return nullptr;
   job->params = std::move(checked->params);

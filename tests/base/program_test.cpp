@@ -143,4 +143,72 @@ TEST_CASE("a detached program is nobody's child here, leads its own group, and i
   CHECK_FALSE(ProcessHandle::find(*started, executable, sleeps("300")));
 }
 
+TEST_CASE("a program reads and writes streams that nobody holds as a whole") {
+  const TemporaryFolder folder;
+  const std::string path = folder.script("pass", "cat\n");
+  constexpr std::size_t kSize = 20u << 20;
+  std::size_t given = 0, taken = 0;
+  bool same = true;
+  const auto letter = [](std::size_t at) { return static_cast<char>('a' + at / 1000 % 26); };
+  ProgramStreams streams;
+  streams.input = [&](std::size_t most) -> Result<std::string> {
+    std::string piece(std::min(most, kSize - given), '\0');
+    for (char& c : piece) c = letter(given++);
+    return piece;
+  };
+  streams.output = [&](std::string_view piece) -> Status {
+    for (const char c : piece) same = same && c == letter(taken++);
+    return {};
+  };
+  const auto end = run_streaming({{path}, {"PATH=/usr/bin:/bin"}}, streams, {}, {});
+  REQUIRE(end.ok());
+  CHECK(end->why == Why::exited);
+  CHECK(end->status == 0);
+  CHECK(end->output.empty());
+  CHECK(taken == kSize);
+  CHECK(same);
+}
+
+TEST_CASE("a program whose input breaks off does not see its end") {
+  const TemporaryFolder folder;
+  const std::string path =
+      folder.script("count", "cat > input; echo whole > " + folder.path() + "/verdict\n");
+  bool first = true;
+  ProgramStreams streams;
+  streams.input = [&](std::size_t) -> Result<std::string> {
+    if (std::exchange(first, false)) return std::string("half");
+    return Error{Code::timeout, "the rest did not come"};
+  };
+  const auto end = run_streaming({{path}, {"PATH=/usr/bin:/bin"}, folder.path()}, streams, {}, {});
+  REQUIRE_FALSE(end.ok());
+  CHECK(end.error().code == Code::timeout);
+  CHECK(end.error().text == "the rest did not come");
+  CHECK_FALSE(std::filesystem::exists(folder.path() + "/verdict"));
+}
+
+TEST_CASE("a program whose output is not wanted ends") {
+  const TemporaryFolder folder;
+  ProgramStreams streams;
+  streams.output = [](std::string_view) -> Status { return Error{Code::io_error, "no space"}; };
+  const auto end =
+      run_streaming({{folder.script("talk", "while :; do echo talk; done\n")}, {}}, streams, {}, {});
+  REQUIRE_FALSE(end.ok());
+  CHECK(end.error().text == "no space");
+}
+
+TEST_CASE("a program that ends early takes no more of a stream") {
+  const TemporaryFolder folder;
+  std::size_t asked = 0;
+  ProgramStreams streams;
+  streams.input = [&](std::size_t most) -> Result<std::string> {
+    ++asked;
+    return std::string(most, 'x');
+  };
+  const auto end = run_streaming({{folder.script("refuse", "echo full >&2; exit 1\n")}, {}}, streams, {}, {});
+  REQUIRE(end.ok());
+  CHECK(end->status == 1);
+  CHECK(end->errors == "full\n");
+  CHECK(asked < 100);
+}
+
 }  // namespace confd::base

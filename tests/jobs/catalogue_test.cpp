@@ -47,6 +47,20 @@ const char* const kInterface[] = {
     "node_suspend modify nid:il disable:b root exaadm,root",
     "node_wait_offline read nids:l timeout:i - exaadm,root",
     "node_wait_ready read nids:l timeout:i - exaadm,root",
+    "object_volume_add modify name:s,vol_type:s "
+    "bucket:s,credentials:s,end_point:s,labels:l,options:s,owner:sl,permissions:s,prefix:s,priority:si,"
+    "region:s,shared:b root exaadm,exastoradm,root",
+    "object_volume_info read name:s vol_id:i root exaadm,exastoradm,root",
+    "object_volume_list read - - root exaadm,exastoradm,exausers,root",
+    "object_volume_remove modify name:s vol_id:i root exaadm,exastoradm,root",
+    "remote_volume_add modify url:s,vol_type:s "
+    "check_access:b,labels:l,options:sl,owner:sl,password:s,remote_volume_id:si,remote_volume_name:s,"
+    "username:s root exaadm,exastoradm,root",
+    "remote_volume_info read remote_volume_name:s remote_volume_id:si _owner exaadm,exastoradm,root",
+    "remote_volume_list read - - root exaadm,exastoradm,root",
+    "remote_volume_list_details read - - root exaadm,exastoradm,root",
+    "remote_volume_remove modify remote_volume_name:s remote_volume_id:si _owner exaadm,exastoradm,root",
+    "remote_volume_state read remote_volume_name:s remote_volume_id:si _owner exaadm,exastoradm,root",
     "settings_list read - sections:d root exaadm,root",
     "user_create modify group:si,login_enabled:b,password:s,userid:i,username:s "
     "additional_groups:l,authorized_keys:l,encode_passwd:b root exaadm,root",
@@ -161,16 +175,16 @@ TEST_CASE("Nobody runs a job without a name or a group that allows it") {
   for (const JobDescriptor* job : all_jobs()) {
     CAPTURE(job->name);
     const base::Struct params = example_of(*job);
-    CHECK(check_permission(*job, {}, params).error().code == Code::forbidden);
+    CHECK(check_permission(*job, {}, params, *test::small_config()).error().code == Code::forbidden);
     const auth::Identity outsider{"mallory", {"exahugepages"}, "basic"};
-    CHECK(check_permission(*job, outsider, params).error().code == Code::forbidden);
+    CHECK(check_permission(*job, outsider, params, *test::small_config()).error().code == Code::forbidden);
     for (const std::string_view group : job->groups) {
       const auth::Identity member{"mallory", {std::string(group)}, "basic"};
-      CHECK(check_permission(*job, member, params).ok());
+      CHECK(check_permission(*job, member, params, *test::small_config()).ok());
       CHECK(may_run(*job, member));
     }
     const auth::Identity root = auth::identify(*test::small_config(), "root", "basic");
-    CHECK(check_permission(*job, root, params).ok());
+    CHECK(check_permission(*job, root, params, *test::small_config()).ok());
   }
 }
 

@@ -6,6 +6,7 @@
 #include "jobs/catalogue.h"
 #include "jobs/description.h"
 #include "jobs/permission.h"
+#include "tests/support/config_text.h"
 
 namespace confd::jobs {
 namespace {
@@ -188,7 +189,8 @@ TEST_CASE("job_args tells what completion needs") {
 // --- permission, locks ---
 
 TEST_CASE("A refusal says who may") {
-  const auto status = check_permission(*find_job("user_passwd"), {"mallory", {}, "basic"}, {});
+  const auto status =
+      check_permission(*find_job("user_passwd"), {"mallory", {}, "basic"}, {}, *test::small_config());
   REQUIRE_FALSE(status.ok());
   CHECK(status.error().text ==
         "user 'mallory' may not run 'user_passwd': it is open to root, the user concerned and members of the "
@@ -198,11 +200,12 @@ TEST_CASE("A refusal says who may") {
 TEST_CASE("Everybody for himself means the parameter username, as text") {
   const JobDescriptor& job = *find_job("user_passwd");
   const auth::Identity carol{"carol", {}, "basic"};
-  CHECK(check_permission(job, carol, {{"username", "carol"}}).ok());
-  CHECK_FALSE(check_permission(job, carol, {{"username", "alice"}}).ok());
-  CHECK_FALSE(check_permission(job, carol, {{"username", 5}}).ok());
-  CHECK_FALSE(check_permission(job, carol, {}).ok());
-  CHECK_FALSE(check_permission(job, {"_self", {}, "basic"}, {{"username", "alice"}}).ok());
+  CHECK(check_permission(job, carol, {{"username", "carol"}}, *test::small_config()).ok());
+  CHECK_FALSE(check_permission(job, carol, {{"username", "alice"}}, *test::small_config()).ok());
+  CHECK_FALSE(check_permission(job, carol, {{"username", 5}}, *test::small_config()).ok());
+  CHECK_FALSE(check_permission(job, carol, {}, *test::small_config()).ok());
+  CHECK_FALSE(
+      check_permission(job, {"_self", {}, "basic"}, {{"username", "alice"}}, *test::small_config()).ok());
   CHECK(may_run(job, carol));
   CHECK_FALSE(may_run(*find_job("user_create"), carol));
 }

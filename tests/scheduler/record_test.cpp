@@ -199,4 +199,18 @@ TEST_CASE("A job id is what was given out, in no other spelling") {
 }
 
 }  // namespace
+TEST_CASE("A result with secrets is shown to its caller alone") {
+  JobRecord r = full_record();
+  r.job = "remote_volume_list_details";
+  r.output = base::Array{Struct{{"name", "backup"}, {"password", "hunter2"}, {"owner", base::Array{0, 0}}}};
+  CHECK(base::render_json(*envelope(r).find("result_output")) ==
+        R"([{"name":"backup","password":"hunter2","owner":[0,0]}])");
+  const std::string shown = R"([{"name":"backup","password":"***","owner":[0,0]}])";
+  CHECK(base::render_json(*to_value(r).find("result")->find("result_output")) == shown);
+  std::string line;
+  append_record_json(line, r);
+  CHECK(line.find(shown) != std::string::npos);
+  CHECK(line.find("hunter2") == std::string::npos);
+}
+
 }  // namespace confd::scheduler

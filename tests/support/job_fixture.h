@@ -94,7 +94,7 @@ class JobTest {
     const auto checked = jobs::check_params(*descriptor, params);
     if (!checked) return failed(std::move(result), checked.error().code, checked.error().text);
     result.warnings = checked->warnings;
-    if (auto allowed = jobs::check_permission(*descriptor, who, checked->params); !allowed.ok())
+    if (auto allowed = jobs::check_permission(*descriptor, who, checked->params, *config_); !allowed.ok())
       return failed(std::move(result), allowed.error().code, allowed.error().text);
     if (descriptor->locks != nullptr) last_locks = descriptor->locks(checked->params);
     jobs::JobContext context(checked->params, who, config_, services_, stop.get_token(), dry_run);
