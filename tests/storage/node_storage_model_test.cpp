@@ -141,28 +141,30 @@ class Walk {
   }
 
   void check_all() {
-    REQUIRE(what_is_there() == model_);
+    need(what_is_there() == model_, "what_is_there() == model_");
     std::map<std::string, std::map<std::uint64_t, std::uint64_t>> taken;  // device -> start -> sectors
     for (const LocalSegment& segment : storage_.node->segments()) {
-      REQUIRE(segment.reason.empty());
-      REQUIRE(*storage_.files.has_folder(segment.folder));
+      need(segment.reason.empty(), "segment.reason.empty()");
+      need(*storage_.files.has_folder(segment.folder), "*storage_.files.has_folder(segment.folder)");
       std::uint64_t bytes = 0;
       for (const Partition& partition : segment.partitions) {
-        REQUIRE(taken[partition.device].emplace(partition.start_sector, partition.sectors).second);
+        need(taken[partition.device].emplace(partition.start_sector, partition.sectors).second,
+             "taken[partition.device].emplace(partition.start_sector, partition.sectors).second");
         bytes += partition.sectors * storage_.device(partition.device).superblock.geometry.sector_size;
       }
-      REQUIRE(bytes >= segment.bytes());
+      need(bytes >= segment.bytes(), "bytes >= segment.bytes()");
     }
     for (const Device& device : storage_.node->devices()) {
-      REQUIRE(device.state() == "ONLINE");
+      need(device.state() == "ONLINE", "device.state() == \"ONLINE\"");
       std::uint64_t end = 0, sum = 0;
       for (const auto& [start, sectors] : taken[device.spec.name]) {
-        REQUIRE(start >= end);
+        need(start >= end, "start >= end");
         end = start + sectors;
         sum += sectors;
       }
-      REQUIRE(end <= device.superblock.geometry.data_sectors);
-      REQUIRE(free_sectors(device.superblock) == device.superblock.geometry.data_sectors - sum);
+      need(end <= device.superblock.geometry.data_sectors, "end <= device.superblock.geometry.data_sectors");
+      need(free_sectors(device.superblock) == device.superblock.geometry.data_sectors - sum,
+           "free_sectors(device.superblock) == device.superblock.geometry.data_sectors - sum");
     }
     check_offline(false);
   }
@@ -191,6 +193,10 @@ class Walk {
   std::mt19937& random() { return random_; }
 
  private:
+  // REQUIRE for what is asked millions of times.
+  static void need(bool holds, const char* what) {
+    if (!holds) FAIL(what);
+  }
   std::uint32_t pick(std::uint32_t below) { return static_cast<std::uint32_t>(random_() % below); }
   void keep(const base::Result<LocalSegment>& result) {
     result_ = result ? Status() : Status(result.error());
