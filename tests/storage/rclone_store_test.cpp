@@ -2,6 +2,10 @@
 // it was given.
 #include "storage/rclone_store.h"
 
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
 
 #include "base/json.h"
@@ -17,6 +21,27 @@ using base::Code;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using test::TemporaryFolder;
+
+// A server that takes connections and says nothing.
+class SilentServer {
+ public:
+  SilentServer() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    REQUIRE(::bind(socket_, reinterpret_cast<sockaddr*>(&address), size) == 0);
+    REQUIRE(::listen(socket_, 64) == 0);
+    REQUIRE(::getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size) == 0);
+    port_ = ::ntohs(address.sin_port);
+  }
+  ~SilentServer() { ::close(socket_); }
+  std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
+
+ private:
+  int socket_;
+  int port_ = 0;
+};
 
 struct Place {
   Place() {
@@ -278,6 +303,33 @@ TEST_CASE("a server that is silent costs the time that was given, not more") {
   std::stop_source stop;
   stop.request_stop();
   CHECK(store->list("", {seconds(60), stop.get_token()}).error().code == Code::stopped);
+}
+
+TEST_CASE("rclone itself gives a silent server up after the volume's timeout, long before the call's") {
+  const SilentServer server;
+  Place place;
+  place.limits.timeout = seconds(600);
+  place.volume.options = "timeout=1,noresume";
+  place.volume.username = "me";
+  place.volume.password = "pw";
+  const auto point_at = [&](RemoteType type, const std::string& scheme) {
+    place.volume.type = type;
+    place.volume.url = scheme + "://" + server.address() + "/dir";
+  };
+  point_at(RemoteType::webdav, "http");
+  const auto put = place.open()->put("file", source_of("abc"), 3, place.limits);
+  REQUIRE_FALSE(put.ok());
+  CHECK(put.error().code == Code::io_error);
+  CHECK(put.error().text.find("timeout awaiting response") != std::string::npos);
+  for (const auto& [type, scheme] : {std::pair(RemoteType::ftp, "ftp"), std::pair(RemoteType::sftp, "sftp"),
+                                     std::pair(RemoteType::smb, "smb")}) {
+    CAPTURE(scheme);
+    point_at(type, scheme);
+    const auto listed = place.open()->list("", place.limits);
+    REQUIRE_FALSE(listed.ok());
+    CHECK(listed.error().code == Code::io_error);
+    CHECK(listed.error().text.find("i/o timeout") != std::string::npos);
+  }
 }
 
 TEST_CASE("of several hosts the first that answers is used") {
