@@ -185,7 +185,7 @@ void App::Parts::log_stage(const scheduler::JobRecord& r) {
                       {"user", r.user},
                       {"stage", scheduler::stage_name(r.stage)},
                       {"time", base::format_utc(r.time(r.stage))}};
-    if (r.ended) data.append("result", scheduler::envelope(r));
+    if (r.ended) data.append("result", scheduler::envelope_for_others(r));
     events->publish("stage", r.user, r.id.text(), data);
   }
 }

@@ -302,6 +302,12 @@ Value envelope(const JobRecord& record) {
   return sink.take();
 }
 
+Value envelope_for_others(const JobRecord& record) {
+  ValueSink sink;
+  describe_envelope(record, sink, false);
+  return sink.take();
+}
+
 void for_each_in_envelope(const JobRecord& record,
                           const std::function<void(std::string_view name, const Value& value)>& each) {
   struct Sink {

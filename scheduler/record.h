@@ -71,6 +71,8 @@ struct JobRecord {
 
 // The result envelope of spec/rpc.md §5; code 5 (NotFinished) while there is no result.
 base::Value envelope(const JobRecord& record);
+// The same for others than the job's caller: without what is secret in the result.
+base::Value envelope_for_others(const JobRecord& record);
 // The same without the copy of the output: `each` gets the members in order; a value lives until it returns.
 void for_each_in_envelope(const JobRecord& record,
                           const std::function<void(std::string_view name, const base::Value& value)>& each);

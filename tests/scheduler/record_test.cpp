@@ -207,6 +207,7 @@ TEST_CASE("A result with secrets is shown to its caller alone") {
         R"([{"name":"backup","password":"hunter2","owner":[0,0]}])");
   const std::string shown = R"([{"name":"backup","password":"***","owner":[0,0]}])";
   CHECK(base::render_json(*to_value(r).find("result")->find("result_output")) == shown);
+  CHECK(base::render_json(*envelope_for_others(r).find("result_output")) == shown);
   std::string line;
   append_record_json(line, r);
   CHECK(line.find(shown) != std::string::npos);
