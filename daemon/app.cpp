@@ -28,10 +28,12 @@
 #include "daemon/routes.h"
 #include "daemon/settings.h"
 #include "daemon/sharing.h"
+#include "daemon/storage_keeper.h"
 #include "exaconf/store.h"
 #include "rpc/http_server.h"
 #include "scheduler/scheduler.h"
 #include "services/update_record.h"
+#include "storage/link_speed.h"
 #include "storage/node_storage_operations.h"
 #include "storage/remote_volume_files.h"
 
@@ -121,6 +123,7 @@ struct App::Parts {
   std::unique_ptr<jobs::JobServices> services;
   std::unique_ptr<Events> events;
   std::unique_ptr<scheduler::Scheduler> scheduler;
+  std::unique_ptr<StorageKeeper> storage_keeper;
   std::unique_ptr<LoginGate> gate;
   std::unique_ptr<scheduler::WorkerPool> writers;
   std::unique_ptr<NodeRoutes> node_routes;
@@ -264,6 +267,7 @@ Status App::Parts::build() {
       storage::NodeStorage::Services{storage::system_storage_files(), clock, random, log.get()});
   storage::register_storage_operations(*nodes, *storage);
   if (Status done = storage->apply(*store->current()); !done) return done;
+  storage::register_link_speed(*nodes, files);
   nodes->register_operation("certificate.install", [this](const base::Struct& params, std::stop_token) {
     return certificate->install(params);
   });
@@ -395,6 +399,7 @@ Result<std::unique_ptr<App>> App::start(const Options& options) {
   p.settings.http.tls_endpoints = endpoints(options, *p.store->current(), p.nodes->own_node());
   p.settings.http.local_socket = p.root.socket();
   p.settings.http.on_event = [&p](const std::string& text) { p.log->warn(text); };
+  p.storage_keeper = std::make_unique<StorageKeeper>(*p.scheduler, p.services->members, *p.nodes, *p.log);
   p.server = std::make_unique<rpc::HttpServer>(p.settings.http, p.certificate->context(), *p.routes);
   if (Status done = p.server->start(); !done) return fail(done.error());
   if (Status done = base::replace_file(p.files, p.root.pid(), std::to_string(::getpid()) + "\n", 0644); !done)
@@ -458,6 +463,7 @@ void App::stop() {
   p.log->notice("confd stops: no new connections, " + std::to_string(p.scheduler->counters().running) +
                 " job(s) may end");
   p.server->stop_accepting();
+  p.storage_keeper.reset();
   p.scheduler->drain(p.settings.stop_deadline);
   p.events->close();
   p.server->stop();

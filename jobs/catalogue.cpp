@@ -10,9 +10,12 @@ namespace {
 std::vector<const JobDescriptor*> sorted_jobs() {
   std::vector<const JobDescriptor*> jobs;
   for (const auto& family :
-       {user_jobs(), group_jobs(), settings_jobs(), node_jobs(), node_add_jobs(), node_change_jobs(),
-        node_wait_jobs(), master_jobs(), infra_jobs(), infra_instance_jobs(), infra_node_jobs(),
-        update_jobs(), database_jobs(), bucketfs_jobs(), certificate_jobs(), log_jobs(), remote_volume_jobs(),
+       {user_jobs(),           group_jobs(),          settings_jobs(),    node_jobs(),
+        node_add_jobs(),       node_change_jobs(),    node_wait_jobs(),   master_jobs(),
+        infra_jobs(),          infra_instance_jobs(), infra_node_jobs(),  update_jobs(),
+        database_jobs(),       bucketfs_jobs(),       certificate_jobs(), log_jobs(),
+        volume_read_jobs(),    volume_jobs(),         volume_size_jobs(), volume_copy_jobs(),
+        volume_setting_jobs(), storage_node_jobs(),   device_jobs(),      remote_volume_jobs(),
         object_volume_jobs()})
     for (const JobDescriptor& job : family) jobs.push_back(&job);
   std::sort(jobs.begin(), jobs.end(),
@@ -32,7 +35,10 @@ const JobDescriptor* find_job(std::string_view name) {
   const auto it =
       std::lower_bound(jobs.begin(), jobs.end(), name,
                        [](const JobDescriptor* job, std::string_view wanted) { return job->name < wanted; });
-  return it != jobs.end() && (*it)->name == name ? *it : nullptr;
+  if (it != jobs.end() && (*it)->name == name) return *it;
+  for (const JobDescriptor& job : own_jobs())
+    if (job.name == name) return &job;
+  return nullptr;
 }
 
 }  // namespace confd::jobs

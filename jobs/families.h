@@ -26,5 +26,14 @@ std::span<const JobDescriptor> certificate_jobs();
 std::span<const JobDescriptor> log_jobs();
 std::span<const JobDescriptor> remote_volume_jobs();
 std::span<const JobDescriptor> object_volume_jobs();
+std::span<const JobDescriptor> volume_read_jobs();
+std::span<const JobDescriptor> volume_jobs();
+std::span<const JobDescriptor> volume_size_jobs();
+std::span<const JobDescriptor> volume_copy_jobs();
+std::span<const JobDescriptor> volume_setting_jobs();
+std::span<const JobDescriptor> storage_node_jobs();
+std::span<const JobDescriptor> device_jobs();
+// Jobs that confd starts by itself: found by name, in no list.
+std::span<const JobDescriptor> own_jobs();
 
 }  // namespace confd::jobs

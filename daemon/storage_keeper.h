@@ -1,0 +1,49 @@
+// StorageKeeper: on the master, looks whether the nodes hold what EXAConf says of volumes, and starts the job
+// storage_reconcile when they do not: at the start, after each revision, when a node comes or goes, and once
+// a minute.
+//
+// A plan that was tried and is still the same is tried again after ten minutes only: what can't be done now
+// (no space) is no reason for a job every second. Thread-safety: one thread of its own, which ends with this
+// object; nothing to call.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/log.h"
+#include "cluster/members.h"
+#include "cluster/node_control.h"
+#include "scheduler/scheduler.h"
+
+namespace confd::daemon {
+
+class StorageKeeper {
+ public:
+  // All of it outlives this.
+  StorageKeeper(scheduler::Scheduler& scheduler, cluster::Members& members, cluster::NodeControl& nodes,
+                base::Log& log);
+  ~StorageKeeper();
+
+ private:
+  void run(const std::stop_token& stop);
+  // True when there is nothing to do, or nothing that is worth another try yet.
+  void look(const std::stop_token& stop);
+  void reconcile(const std::stop_token& stop);
+  bool is_due();
+
+  scheduler::Scheduler& scheduler_;
+  cluster::Members& members_;
+  cluster::NodeControl& nodes_;
+  base::Log& log_;
+  // The thread's own.
+  std::uint64_t seen_config_ = 0;
+  std::vector<int> seen_live_;
+  std::chrono::steady_clock::time_point looked_, tried_;
+  std::string tried_plan_;
+  std::jthread thread_;
+};
+
+}  // namespace confd::daemon
