@@ -400,6 +400,8 @@ Result<std::unique_ptr<App>> App::start(const Options& options) {
   p.settings.http.local_socket = p.root.socket();
   p.settings.http.on_event = [&p](const std::string& text) { p.log->warn(text); };
   p.storage_keeper = std::make_unique<StorageKeeper>(*p.scheduler, p.services->members, *p.nodes, *p.log);
+  if (!p.membership) p.storage_keeper->look_first(std::chrono::seconds(20));
+  p.storage_keeper->begin();
   p.server = std::make_unique<rpc::HttpServer>(p.settings.http, p.certificate->context(), *p.routes);
   if (Status done = p.server->start(); !done) return fail(done.error());
   if (Status done = base::replace_file(p.files, p.root.pid(), std::to_string(::getpid()) + "\n", 0644); !done)

@@ -33,16 +33,22 @@ void pause(const std::stop_token& stop, std::chrono::steady_clock::time_point un
 
 StorageKeeper::StorageKeeper(scheduler::Scheduler& scheduler, cluster::Members& members,
                              cluster::NodeControl& nodes, base::Log& log)
-    : scheduler_(scheduler), members_(members), nodes_(nodes), log_(log) {
-  thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
-}
+    : scheduler_(scheduler), members_(members), nodes_(nodes), log_(log) {}
 
 StorageKeeper::~StorageKeeper() = default;
+
+void StorageKeeper::look_first(std::chrono::seconds at_most) {
+  if (is_due()) look(std::stop_token(), at_most);
+}
+
+void StorageKeeper::begin() {
+  thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
+}
 
 void StorageKeeper::run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     if (members_.master() == nodes_.own_node()) {
-      if (is_due()) look(stop);
+      if (is_due()) look(stop, kLongestJob);
     } else {
       seen_config_ = 0;  // a new master looks at once
       tried_plan_.clear();
@@ -63,7 +69,7 @@ bool StorageKeeper::is_due() {
   return true;
 }
 
-void StorageKeeper::look(const std::stop_token& stop) {
+void StorageKeeper::look(const std::stop_token& stop, std::chrono::seconds at_most) {
   const exaconf::ConfigPtr config = scheduler_.config();
   std::vector<int> asked;
   for (const int id : seen_live_)
@@ -77,11 +83,11 @@ void StorageKeeper::look(const std::stop_token& stop) {
   tried_plan_ = plan;
   tried_ = now;
   log_.notice("storage: " + plan);
-  reconcile(stop);
+  reconcile(stop, at_most);
   seen_config_ = 0;  // what is left is seen soon
 }
 
-void StorageKeeper::reconcile(const std::stop_token& stop) {
+void StorageKeeper::reconcile(const std::stop_token& stop, std::chrono::seconds at_most) {
   struct Outcome {
     base::Mutex mutex;
     base::CondVar came;
@@ -108,7 +114,7 @@ void StorageKeeper::reconcile(const std::stop_token& stop) {
       [tell](scheduler::RecordPtr record) {
         tell(record->code == base::Code::ok ? std::string() : record->text);
       });
-  const auto until = std::chrono::steady_clock::now() + kLongestJob;
+  const auto until = std::chrono::steady_clock::now() + at_most;
   const std::stop_callback on_stop(stop, [tell] { tell({}); });
   base::MutexLock lock(outcome->mutex);
   while (!outcome->has_ended && std::chrono::steady_clock::now() < until)

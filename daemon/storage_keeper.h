@@ -4,10 +4,10 @@
 //
 // A plan that was tried and is still the same is tried again after ten minutes only: what can't be done now
 // (no space) is no reason for a job every second. Thread-safety: one thread of its own, which ends with this
-// object; nothing to call.
+// object.
 #pragma once
 
-#include <functional>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <thread>
@@ -27,11 +27,16 @@ class StorageKeeper {
                 base::Log& log);
   ~StorageKeeper();
 
+  // One look, and what comes of it, for that long at most: a node that is alone does it before it answers
+  // anybody, so that the volumes of a new EXAConf have their space from the first call on. REQUIRES: before
+  // begin().
+  void look_first(std::chrono::seconds at_most);
+  void begin();
+
  private:
   void run(const std::stop_token& stop);
-  // True when there is nothing to do, or nothing that is worth another try yet.
-  void look(const std::stop_token& stop);
-  void reconcile(const std::stop_token& stop);
+  void look(const std::stop_token& stop, std::chrono::seconds at_most);
+  void reconcile(const std::stop_token& stop, std::chrono::seconds at_most);
   bool is_due();
 
   scheduler::Scheduler& scheduler_;

@@ -129,10 +129,12 @@ void read_placement(Volume& volume, Reader& reader) {
     return reader.report("Nodes", nodes_text, "is no list of node ids");
   const auto count = static_cast<std::int64_t>(nodes->size());
   const bool archive = volume.kind == VolumeKind::archive;
-  volume.masters = static_cast<int>(reader.integer("NumMasterNodes", count, 1, count));
+  const std::string explicit_text = reader.text("Placement");
+  // After moves a node may have the masters of several segments.
+  volume.masters = static_cast<int>(
+      reader.integer("NumMasterNodes", count, 1, explicit_text.empty() ? count : kMostNodes));
   volume.redundancy = static_cast<int>(reader.integer("Redundancy", count > 1 && !archive ? 2 : 1, 1, count));
   if (!reader.problem().empty()) return;
-  const std::string explicit_text = reader.text("Placement");
   if (!explicit_text.empty()) {
     auto placement = parse_placement(explicit_text);
     const bool fits = placement && static_cast<int>(placement->size()) == volume.masters &&

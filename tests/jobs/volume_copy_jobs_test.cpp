@@ -172,6 +172,18 @@ TEST_CASE("st_volume_move_node leaves a node that is away when another copy is t
   CHECK(run.says("no copy of segment 0 is online, its data would be lost"));
 }
 
+TEST_CASE("After a move a node may have the masters of two segments") {
+  Volumes test("11,12", "    Redundancy = 1\n");
+  REQUIRE(test.run("st_volume_move_node", R"({"vid": 0, "src_nodes": [11], "dst_nodes": [12]})").text == "");
+  test.recover();
+  REQUIRE(test.run("storage_reconcile").text == "");
+  REQUIRE(test.run("storage_reconcile").text == "");
+  CHECK(test.key("v", "Placement") == "12, 12");
+  CHECK(test.key("v", "NumMasterNodes") == "2");
+  CHECK(test.segments() == "12: 0.0.1 ONLINE, 0.1.1 ONLINE");
+  CHECK(test.state("v") == "ONLINE");
+}
+
 TEST_CASE("st_volume_move_node refuses what can't be") {
   Volumes test("11,12", "    Redundancy = 2\n");
   const auto text = [&](const std::string& from, const std::string& to) {

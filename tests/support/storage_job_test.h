@@ -25,7 +25,8 @@ struct StorageJobTest : JobTest {
   }
   // Gives the volumes of EXAConf their segments, as if they had been made by jobs.
   void make_segments() {
-    for (const storage::Volume& volume : *storage::volumes_of(config())) {
+    const auto volumes = storage::volumes_of(config());
+    for (const storage::Volume& volume : *volumes) {
       const storage::Layout layout = storage::layout_of(volume);
       for (const storage::Segment& segment : layout.segments)
         storage.nodes[segment.node].segments[{volume.id, segment.id.index, segment.id.level}] = {
