@@ -68,7 +68,7 @@ constexpr Param kCreateOptions[] = {
 };
 constexpr std::string_view kCreateExamples[] = {
     R"({"disk": "disk1", "name": "new_vol0", "nodes": [11], "redundancy": 1, "size": "1 GiB", "type": "data"})",
-    R"({"name": "LocalArchiveVolume1", "disk": "disk1", "type": "archive", "size": "2 TiB", "num_master_nodes": 1, "nodes": [11], "redundancy": 1, "block_size": "512 KiB", "stripe_size": "512 KiB", "partition_size": 274877906944, "shared": true, "owner": [500, 500]})",
+    R"({"name": "LocalArchiveVolume1", "disk": "disk1", "type": "archive", "size": "2 TiB", "num_master_nodes": 1, "nodes": [11], "redundancy": 1, "block_size": "512 KiB", "stripe_size": "512 KiB", "partition_size": "256 GiB", "shared": true, "owner": [500, 500]})",
 };
 
 std::int64_t owner_id(const base::Value& given,

@@ -204,6 +204,8 @@ class WhileItIsDown(unittest.TestCase):
         self.path.write_text("")
         self.assertIn("Global", self.refuses_to_start())
         self.path.unlink()
+        for earlier in self.path.parent.glob("EXAConf.*"):
+            earlier.unlink()
         self.assertIn("--init", self.refuses_to_start())
 
     def test_a_missing_file_of_a_node_that_has_a_history(self):
