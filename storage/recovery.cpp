@@ -1,0 +1,398 @@
+#include "storage/recovery.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "base/text.h"
+
+namespace confd::storage {
+
+using base::Code;
+using base::Error;
+using base::MutexLock;
+using base::Result;
+using base::Status;
+using base::Struct;
+
+namespace {
+
+constexpr std::chrono::seconds kRound{2};
+constexpr std::chrono::minutes kTell{5};
+constexpr std::chrono::hours kLongest{24};
+constexpr std::uint64_t kMiBytes = 1 << 20;
+
+SegmentKey key_of(const SegmentId& id) {
+  return {static_cast<std::int64_t>(id.vid), static_cast<int>(id.index), static_cast<int>(id.level)};
+}
+
+void wait_in_real_time(base::SteadyTime until, const std::stop_token& stop) {
+  base::Mutex mutex;
+  base::CondVar wake;
+  const std::stop_callback on_stop(stop, [&] {
+    MutexLock lock(mutex);
+    wake.notify_all();
+  });
+  MutexLock lock(mutex);
+  while (!stop.stop_requested() && std::chrono::steady_clock::now() < until) wake.wait_until(mutex, until);
+}
+
+Recovery::Services with_wait(Recovery::Services services) {
+  if (!services.wait) services.wait = wait_in_real_time;
+  return services;
+}
+
+// Every copy not reached was left behind by one that nobody left behind.
+bool others_left_behind(const std::vector<PeerCopy>& copies) {
+  std::set<int> noted, by_voters;
+  for (const PeerCopy& copy : copies)
+    if (!copy.away)
+      for (const auto& [node, note] : copy.missed) noted.insert(node);
+  for (const PeerCopy& copy : copies)
+    if (!copy.away && copy.online && !noted.contains(copy.place.node))
+      for (const auto& [node, note] : copy.missed) by_voters.insert(node);
+  return std::all_of(copies.begin(), copies.end(),
+                     [&](const PeerCopy& copy) { return !copy.away || by_voters.contains(copy.place.node); });
+}
+
+}  // namespace
+
+RecoveryLimits recovery_limits(const exaconf::Config& config, int node) {
+  const exaconf::Section* section = config.section("Node", std::to_string(node));
+  const auto value = [&](std::string_view key) {
+    const std::string* own = section != nullptr ? section->find(key) : nullptr;
+    if (own == nullptr || own->empty()) own = config.get("EXAStorage", key);
+    return own != nullptr ? *own : std::string();
+  };
+  RecoveryLimits limits;
+  limits.enabled = !base::equals_ignoring_case(value("BgRecEnabled"), "false");
+  const auto mib = base::parse_int(value("BgRecLimit"));
+  if (mib && *mib > 0) limits.bytes_per_second = static_cast<std::uint64_t>(*mib) * kMiBytes;
+  return limits;
+}
+
+std::string recovery_line(const std::string& node, std::uint64_t bytes_left, double bytes_per_second) {
+  char size[64];
+  std::snprintf(size, sizeof size, "%.2f GiB", static_cast<double>(bytes_left) / (1024.0 * kMiBytes));
+  std::string line = "Recovery state for node '" + node + "': " + size + " left | ETF ";
+  if (bytes_per_second <= 0) return line + "unknown";
+  const auto minutes = static_cast<std::uint64_t>(
+      std::min(1e9, std::ceil(static_cast<double>(bytes_left) / bytes_per_second / 60)));
+  if (minutes >= 60) line += std::to_string(minutes / 60) + "h ";
+  return line + std::to_string(minutes % 60) + "m";
+}
+
+Recovery::Left Recovery::Plan::left() const {
+  Left left;
+  for (const auto& [path, each] : wanted) {
+    ++left.files;
+    left.bytes += each.entry.size;
+  }
+  return left;
+}
+
+Recovery::Recovery(ArchiveLink& link, ArchiveCopies& copies, Services services)
+    : link_(link),
+      copies_(copies),
+      services_(with_wait(std::move(services))),
+      due_(services_.clock.steady_now()) {}
+
+void Recovery::begin() {
+  thread_ = std::jthread([this](std::stop_token stop) {
+    while (!stop.stop_requested()) {
+      round(stop);
+      services_.wait(services_.clock.steady_now() + kRound, stop);
+    }
+  });
+}
+
+void Recovery::stop(std::uint64_t vid) {
+  MutexLock lock(mutex_);
+  stopped_.insert(vid);
+}
+
+void Recovery::restart(std::uint64_t vid) {
+  MutexLock lock(mutex_);
+  stopped_.erase(vid);
+}
+
+std::map<SegmentId, Recovery::Left> Recovery::left() const {
+  MutexLock lock(mutex_);
+  return left_;
+}
+
+void Recovery::note_left(const SegmentId& id, Left left) {
+  MutexLock lock(mutex_);
+  if (left.files == 0)
+    left_.erase(id);
+  else
+    left_[id] = left;
+}
+
+Status Recovery::may_copy(std::uint64_t vid) const {
+  if (!recovery_limits(*services_.config(), link_.own_node()).enabled)
+    return Error{Code::wrong_state, "background recovery is switched off (BgRecEnabled)"};
+  MutexLock lock(mutex_);
+  if (stopped_.contains(vid))
+    return Error{Code::wrong_state, "the recovery of volume " + std::to_string(vid) + " is stopped"};
+  return {};
+}
+
+void Recovery::round(std::stop_token stop) {
+  std::set<SegmentId> here;
+  for (const LocalSegment& segment : copies_.storage().segments()) {
+    if (stop.stop_requested()) return;
+    if (segment.kind != SegmentKind::archive || segment.state == SegmentState::offline) continue;
+    here.insert(segment.id);
+    const Status done = recover(segment, stop);
+    MutexLock lock(mutex_);
+    // What lasts is said once.
+    std::string& said = said_[segment.id];
+    const std::string text = done ? "" : done.error().text;
+    if (said == text) continue;
+    said = text;
+    lock.unlock();
+    if (!text.empty() && services_.log != nullptr && done.error().code != Code::stopped)
+      services_.log->warn(segment_text(segment.id) + " is not in sync with its copies yet: " + text);
+  }
+  if (left().empty()) since_.reset();
+  MutexLock lock(mutex_);
+  std::erase_if(left_, [&](const auto& known) { return !here.contains(known.first); });
+  std::erase_if(said_, [&](const auto& known) { return !here.contains(known.first); });
+}
+
+Status Recovery::recover(const LocalSegment& segment, std::stop_token stop) {
+  const auto volumes = volumes_of(*services_.config());
+  const Volume* volume = find_volume(*volumes, static_cast<std::int64_t>(segment.id.vid));
+  if (volume == nullptr || !volume->problem.empty() ||
+      segment.id.index >= static_cast<std::uint32_t>(volume->masters))
+    return {};
+  const int own = link_.own_node();
+  const auto places = copies_of(layout_of(*volume), static_cast<int>(segment.id.index));
+  const SegmentKey key = key_of(segment.id);
+  if (std::none_of(places.begin(), places.end(),
+                   [&](const CopyPlace& place) { return place.node == own && place.id == key; }))
+    return {};
+  const auto mine = copies_.find(segment.id);
+  if (!mine) return mine.error();
+  auto copies = ask_copies(link_, places, "", stop);
+  PeerCopy* me = nullptr;
+  bool noted = false, differs = false;
+  for (PeerCopy& copy : copies) {
+    if (copy.place.node == own && copy.place.id == key) me = &copy;
+    if (copy.place.node != own && !copy.away && copy.missed.contains(own)) noted = true;
+  }
+  if (me->away) return *me->away;
+  for (const PeerCopy& copy : copies)
+    if (copy.in_sync && copy.digest != me->digest) differs = true;
+  if (me->online && me->in_step && !noted && !differs && me->damaged == 0) {
+    note_left(segment.id, {});
+    return {};
+  }
+  if (noted && me->online) {
+    mine->files->set_in_step(false);
+    if (Status done = copies_.storage().set_state(segment.id, SegmentState::recovering, stop); !done)
+      return done;
+  }
+  auto plan = compare(*mine, std::move(copies), stop);
+  if (!plan) return plan.error();
+  note_left(segment.id, plan->left());
+  if (!plan->wanted.empty())
+    if (Status done = copy(*mine, *plan, stop); !done) return done;
+  note_left(segment.id, {});
+  const bool one_in_sync = std::any_of(plan->copies.begin(), plan->copies.end(), [&](const PeerCopy& copy) {
+    return copy.in_sync && copy.place.node != own;
+  });
+  if (!one_in_sync && !others_left_behind(plan->copies)) return none_in_sync(plan->copies);
+  for (const auto& [node, note] : plan->seen) {
+    if (note == 0) continue;
+    const auto place =
+        std::find_if(places.begin(), places.end(), [&](const CopyPlace& each) { return each.node == node; });
+    Struct params = copy_params(place->id);
+    params.set("node", own);
+    params.set("note", static_cast<std::int64_t>(note));
+    if (const auto done = link_.run(node, "archive.rejoin", params, stop); !done) return done.error();
+  }
+  const auto now = copies_.storage().segment(segment.id);
+  if (now && now->state != SegmentState::online)
+    if (Status done = copies_.storage().set_state(segment.id, SegmentState::online, stop); !done) return done;
+  mine->files->set_in_step(true);
+  return {};
+}
+
+Result<Recovery::Plan> Recovery::compare(const ArchiveCopies::Copy& mine, std::vector<PeerCopy> copies,
+                                         const std::stop_token& stop) {
+  Plan plan;
+  const auto here = mine.files->manifest(stop);
+  if (!here) return here.error();
+  const std::set<std::string> damaged = mine.files->damaged();
+  for (PeerCopy& copy : copies) {
+    if (copy.away || copy.place.node == link_.own_node()) continue;
+    std::string text;
+    ArchiveLink::Transfer rules;
+    rules.timeout = std::chrono::minutes(10);
+    rules.stop = stop;
+    const auto got = link_.fetch(
+        copy.place.node, "archive.manifest", copy_params(copy.place.id),
+        [&](std::string_view piece) -> Status {
+          text += piece;
+          return {};
+        },
+        rules);
+    const auto there = got ? parse_manifest(text) : Result<ArchiveManifest>(got.error());
+    if (!there) {
+      copy.away = there.error();
+      continue;
+    }
+    const auto note = there->missed.find(link_.own_node());
+    plan.seen[copy.place.node] = note == there->missed.end() ? 0 : note->second;
+    for (const auto& [path, entry] : there->entries) {
+      const auto known = here->entries.find(path);
+      const bool repair =
+          known != here->entries.end() && damaged.contains(path) && is_same(entry, known->second);
+      if (known != here->entries.end() && !is_newer(entry, known->second) && !repair) continue;
+      auto [wanted, added] = plan.wanted.try_emplace(path, Wanted{entry, {}});
+      if (is_newer(entry, wanted->second.entry)) wanted->second = {entry, {}};
+      if (is_same(entry, wanted->second.entry)) wanted->second.sources.push_back(copy.place);
+    }
+  }
+  judge_copies(copies);
+  plan.copies = std::move(copies);
+  return plan;
+}
+
+// Removals first: one of their names may be a folder's now.
+Status Recovery::copy(const ArchiveCopies::Copy& mine, Plan& plan, std::stop_token stop) {
+  std::optional<Error> failed;
+  for (const bool removals : {true, false}) {
+    for (auto at = plan.wanted.begin(); at != plan.wanted.end();) {
+      const auto& [path, wanted] = *at;
+      if (wanted.entry.removed() != removals) {
+        ++at;
+        continue;
+      }
+      Status done;
+      if (removals)
+        done = mine.files->remove(path, wanted.entry.version, {}, stop);
+      else if (done = mine.files->adopt(path, wanted.entry, stop);
+               !done && done.error().code == Code::conflict)
+        done = pull(mine, path, wanted, stop);
+      if (!done && (done.error().code == Code::stopped || done.error().code == Code::wrong_state))
+        return done;
+      if (!done) {
+        failed = done.error();
+        ++at;
+        continue;
+      }
+      at = plan.wanted.erase(at);
+      note_left(mine.place.id, plan.left());
+    }
+  }
+  return failed ? Status(*failed) : Status();
+}
+
+Status Recovery::pull(const ArchiveCopies::Copy& mine, const std::string& path, const Wanted& wanted,
+                      std::stop_token stop) {
+  Status done;
+  for (const CopyPlace& source : wanted.sources) {
+    if (Status may = may_copy(mine.place.id.vid); !may) return may;
+    const auto room = [&](std::uint64_t bytes) {
+      return copies_.storage().has_room(mine.place.id, bytes, stop);
+    };
+    const auto sink = mine.files->stage(path, room, stop);
+    if (!sink) return sink.error();
+    Struct params = copy_params(source.id);
+    params.set("path", path);
+    params.set("offset", 0);
+    params.set("version", static_cast<std::int64_t>(wanted.entry.version));
+    ArchiveLink::Transfer rules;
+    rules.timeout = kLongest;
+    rules.stop = stop;
+    Status refused;
+    const auto got = link_.fetch(
+        source.node, "archive.get", params,
+        [&](std::string_view piece) {
+          refused = pass(piece.size(), mine.place.id, stop);
+          if (refused) refused = (*sink)->write(piece);
+          return refused;
+        },
+        rules);
+    if (!refused) return refused;
+    if (!got) {
+      done = got.error();
+      continue;
+    }
+    const auto staged = (*sink)->finish();
+    if (!staged) return staged.error();
+    if (staged->find("sha256")->as_string() != wanted.entry.sha256) {
+      done = Error{Code::io_error,
+                   "'" + path + "' came from node " + std::to_string(source.node) + " with a wrong checksum"};
+      continue;
+    }
+    return mine.files->commit(path, staged->find("stage")->as_string(), wanted.entry.version, {}, stop);
+  }
+  return done;
+}
+
+Status Recovery::pass(std::uint64_t bytes, const SegmentId& id, const std::stop_token& stop) {
+  if (Status may = may_copy(id.vid); !may) return may;
+  const auto now = services_.clock.steady_now();
+  if (!since_) {
+    since_ = now;
+    passed_ = 0;
+  }
+  passed_ += bytes;
+  const std::uint64_t rate = recovery_limits(*services_.config(), link_.own_node()).bytes_per_second;
+  if (rate > 0) {
+    const std::chrono::duration<double> takes(static_cast<double>(bytes) / static_cast<double>(rate));
+    due_ = std::max(due_, now) + std::chrono::duration_cast<base::SteadyTime::duration>(takes);
+    services_.wait(due_, stop);
+  }
+  tell();
+  if (stop.stop_requested()) return Error{Code::stopped, "the recovery was stopped"};
+  return {};
+}
+
+void Recovery::tell() {
+  const auto now = services_.clock.steady_now();
+  if ((told_ && now - *told_ < kTell) || services_.log == nullptr) return;
+  const double seconds = std::chrono::duration<double>(now - *since_).count();
+  if (seconds <= 0) return;
+  std::uint64_t bytes = 0;
+  for (const auto& [id, left] : left()) bytes += left.bytes;
+  const auto config = services_.config();
+  const auto node = config->nodes().find(link_.own_node());
+  services_.log->info(recovery_line(
+      node != config->nodes().end() ? node->second.name : "n" + std::to_string(link_.own_node()), bytes,
+      static_cast<double>(passed_) / seconds));
+  told_ = now;
+}
+
+void register_recovery_operations(cluster::NodeControl& control, Recovery& recovery) {
+  constexpr std::chrono::seconds kShort{10};
+  control.register_operation("recovery.left",
+                             [&recovery](const Struct&, std::stop_token) -> Result<base::Value> {
+                               base::Array segments;
+                               for (const auto& [id, left] : recovery.left())
+                                 segments.push_back(Struct{{"vid", static_cast<std::int64_t>(id.vid)},
+                                                           {"index", static_cast<std::int64_t>(id.index)},
+                                                           {"level", static_cast<std::int64_t>(id.level)},
+                                                           {"files", static_cast<std::int64_t>(left.files)},
+                                                           {"bytes", static_cast<std::int64_t>(left.bytes)}});
+                               return base::Value(Struct{{"segments", std::move(segments)}});
+                             },
+                             {.repeatable = true, .timeout = kShort});
+  const auto add = [&](const std::string& name, void (Recovery::*run)(std::uint64_t)) {
+    control.register_operation(
+        name,
+        [&recovery, run](const Struct& params, std::stop_token) -> Result<base::Value> {
+          (recovery.*run)(static_cast<std::uint64_t>(params.find("vid")->as_int()));
+          return base::Value();
+        },
+        {.repeatable = true, .timeout = kShort, .params = {{"vid", base::Value::Type::integer}}});
+  };
+  add("recovery.stop", &Recovery::stop);
+  add("recovery.restart", &Recovery::restart);
+}
+
+}  // namespace confd::storage

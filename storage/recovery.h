@@ -1,0 +1,102 @@
+// Recovery: keeps the copies of archive segments on this node equal to the others. A copy that was away, is
+// new, or that this process has not looked at since it started, is compared with all others it can reach;
+// what is newer there comes here, and then the copy is ONLINE. A copy that learns that it missed something
+// becomes RECOVERING first. Each copy only pulls, so that no two nodes write to the same one.
+//
+// A copy may call itself complete when it has what all reached copies have, and one of these is in sync or
+// every copy not reached is known to have been left behind (docs/storage-archive.md has the argument).
+// Copying honours BgRecLimit (MiB/s, 0 or empty = none) and BgRecEnabled of the node, else of [EXAStorage].
+// Thread-safety: round() from one thread at a time, all else from any.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/log.h"
+#include "base/mutex.h"
+#include "storage/archive_operations.h"
+#include "storage/archive_peers.h"
+
+namespace confd::storage {
+
+struct RecoveryLimits {
+  bool enabled = true;
+  std::uint64_t bytes_per_second = 0;  // 0: none
+};
+RecoveryLimits recovery_limits(const exaconf::Config& config, int node);
+// "Recovery state for node 'n22': 250.60 GiB left | ETF 6m" (spec/storage-behaviour.md §7).
+std::string recovery_line(const std::string& node, std::uint64_t bytes_left, double bytes_per_second);
+
+class Recovery {
+ public:
+  struct Services {
+    base::Clock& clock;
+    std::function<exaconf::ConfigPtr()> config;
+    base::Log* log = nullptr;
+    // Until then or the stop; real time when empty.
+    std::function<void(base::SteadyTime until, std::stop_token stop)> wait = {};
+  };
+  struct Left {
+    std::uint64_t files = 0, bytes = 0;
+  };
+  // All of it outlives this.
+  Recovery(ArchiveLink& link, ArchiveCopies& copies, Services services);
+
+  // A round every few seconds, until this ends.
+  void begin();
+  // Looks at every archive segment of this node once.
+  void round(std::stop_token stop);
+  // What is yet to come to the copies of this node, those with nothing left out.
+  std::map<SegmentId, Left> left() const;
+  // No copying for this volume until restart(); a copy under way ends with its file undone.
+  void stop(std::uint64_t vid);
+  void restart(std::uint64_t vid);
+
+ private:
+  struct Wanted {
+    ArchiveEntry entry;
+    std::vector<CopyPlace> sources;
+  };
+  struct Plan {
+    std::map<std::string, Wanted> wanted;
+    std::map<int, std::uint64_t> seen;  // node -> its note about this copy
+    std::vector<PeerCopy> copies;       // of the segment, this one too
+    Left left() const;
+  };
+  base::Status recover(const LocalSegment& segment, std::stop_token stop);
+  base::Result<Plan> compare(const ArchiveCopies::Copy& mine, std::vector<PeerCopy> copies,
+                             const std::stop_token& stop);
+  base::Status copy(const ArchiveCopies::Copy& mine, Plan& plan, std::stop_token stop);
+  base::Status pull(const ArchiveCopies::Copy& mine, const std::string& path, const Wanted& wanted,
+                    std::stop_token stop);
+  base::Status pass(std::uint64_t bytes, const SegmentId& id, const std::stop_token& stop);
+  base::Status may_copy(std::uint64_t vid) const;
+  void note_left(const SegmentId& id, Left left);
+  void tell();
+
+  ArchiveLink& link_;
+  ArchiveCopies& copies_;
+  const Services services_;
+  base::SteadyTime due_;                   // when the next bytes may come
+  std::optional<base::SteadyTime> since_;  // of the copying under way
+  std::uint64_t passed_ = 0;               // since then
+  std::optional<base::SteadyTime> told_;
+  mutable base::Mutex mutex_;
+  std::map<SegmentId, Left> left_ GUARDED_BY(mutex_);
+  std::set<std::uint64_t> stopped_ GUARDED_BY(mutex_);
+  std::map<SegmentId, std::string> said_ GUARDED_BY(mutex_);
+  std::jthread thread_;
+};
+
+//   recovery.left {} -> {segments: [{vid, index, level, files, bytes}]}
+//   recovery.stop {vid}   recovery.restart {vid}
+// All repeatable. REQUIRES: none of them is registered yet. `recovery` outlives all calls.
+void register_recovery_operations(cluster::NodeControl& control, Recovery& recovery);
+
+}  // namespace confd::storage
