@@ -33,6 +33,7 @@
 #include "rpc/http_server.h"
 #include "scheduler/scheduler.h"
 #include "services/update_record.h"
+#include "storage/archive_service.h"
 #include "storage/link_speed.h"
 #include "storage/node_storage_operations.h"
 #include "storage/remote_volume_files.h"
@@ -115,6 +116,7 @@ struct App::Parts {
   std::unique_ptr<cluster::PeerLink> peer_link;
   std::unique_ptr<cluster::NodeControl> nodes;
   std::unique_ptr<storage::NodeStorage> storage;
+  std::unique_ptr<storage::ArchiveService> archives;
   std::unique_ptr<ListenerCertificate> certificate;
   std::unique_ptr<storage::RemoteVolumeFiles> remote_volume_files;
   std::unique_ptr<Membership> membership;  // with several nodes
@@ -268,6 +270,8 @@ Status App::Parts::build() {
   storage::register_storage_operations(*nodes, *storage);
   if (Status done = storage->apply(*store->current()); !done) return done;
   storage::register_link_speed(*nodes, files);
+  const storage::Recovery::Services agreed{clock, [this] { return store->current(); }, log.get()};
+  archives = std::make_unique<storage::ArchiveService>(*nodes, *storage, files, random, agreed);
   nodes->register_operation("certificate.install", [this](const base::Struct& params, std::stop_token) {
     return certificate->install(params);
   });
@@ -351,6 +355,7 @@ Result<std::unique_ptr<App>> App::start(const Options& options) {
   p.scheduler = std::move(*opened);
   register_job_operations(*p.nodes, *p.scheduler);
   p.storage->begin_watch();
+  p.archives->recovery().begin();
   if (p.membership) {
     const Status begun = p.membership->begin(
         [&p](exaconf::ConfigPtr config, std::function<void(Status)> done) {

@@ -60,6 +60,8 @@ Status ArchiveSegment::know_manifest() {
 }
 
 Status ArchiveSegment::load(const std::stop_token& stop) {
+  // NodeStorage makes it, and takes it away: it is not to come back by a late call.
+  if (const auto there = services_.files.status(folder_); !there) return there.error();
   base::remove_torn_replacements(services_.files, folder_);
   const auto text = services_.files.read(folder_ + "/manifest");
   if (!text && text.error().code != Code::not_found) return text.error();
@@ -179,7 +181,6 @@ Status ArchiveSegment::rebuild(ArchiveManifest& manifest, const std::stop_token&
 }
 
 Status ArchiveSegment::write_whole(const ArchiveManifest& manifest) {
-  if (Status done = services_.files.make_directories(folder_, 0700); !done) return done;
   if (Status done = base::replace_file(services_.files, folder_ + "/manifest", manifest_text(manifest), 0600);
       !done)
     return done;

@@ -182,9 +182,11 @@ class ArchiveCluster {
   void allocate(const storage::Segment& segment, std::uint64_t blocks, storage::SegmentState state) {
     const storage::SegmentId id{7, static_cast<std::uint32_t>(segment.id.index),
                                 static_cast<std::uint32_t>(segment.id.level)};
-    REQUIRE(at(segment.node)
-                .storage->allocate({id, blocks, 512 << 10, "disk1", storage::SegmentKind::archive, state}, {})
-                .ok());
+    const auto placed =
+        at(segment.node)
+            .storage->allocate({id, blocks, 512 << 10, "disk1", storage::SegmentKind::archive, state}, {});
+    REQUIRE(placed.ok());
+    REQUIRE(at(segment.node).files.make_directories(placed->folder, 0700).ok());
   }
   storage::Volume volume() const { return storage::volumes_of(*config)->front(); }
   Node& at(int node) { return *nodes_.at(node); }

@@ -2,6 +2,7 @@
 #include <random>
 
 #include "tests/storage/archive_cluster.h"
+#include "tests/support/temporary_folder.h"
 
 namespace confd::storage {
 namespace {
@@ -12,7 +13,10 @@ using base::Status;
 constexpr const char* kFolder = "/data/7/0.1";
 
 struct Copy {
-  Copy() { reopen(); }
+  Copy() {
+    REQUIRE(files.make_directories(kFolder, 0700).ok());
+    reopen();
+  }
   void reopen() {
     segment = std::make_unique<ArchiveSegment>(kFolder, test::archive_services(files, clock, random));
   }
@@ -136,6 +140,48 @@ TEST_CASE("notes of copies that missed something are kept until they have all") 
   // A note is never the same as one before.
   REQUIRE(copy.segment->note({12}, {}).ok());
   CHECK(copy.segment->state("", {})->missed.at(12) > missed.at(12));
+}
+
+TEST_CASE("a segment on a real file system") {
+  const test::TemporaryFolder folder;
+  const auto open = [](const std::string& path) {
+    return system_storage_files().open_device(path, {.write = false});
+  };
+  const ArchiveSegment::Services services{base::system_file_system(), base::system_clock(),
+                                          base::system_random(), open};
+  const std::string place = folder.path() + "/0.1";
+  const std::string content(3'000'000, 'c');
+  CHECK(ArchiveSegment(place, services).state("", {}).error().code == Code::not_found);
+  REQUIRE(base::system_file_system().make_directories(place, 0700).ok());
+  {
+    ArchiveSegment segment(place, services);
+    const auto sink = segment.stage("DB1/id_1/backup", [](std::uint64_t) { return Status(); }, {});
+    REQUIRE(sink.ok());
+    REQUIRE((*sink)->write(content).ok());
+    const auto staged = (*sink)->finish();
+    REQUIRE(staged.ok());
+    REQUIRE(segment.commit("DB1/id_1/backup", staged->find("stage")->as_string(), 1, {12}, {}).ok());
+    // Broken off: nothing stays.
+    const auto other = segment.stage("b", [](std::uint64_t) { return Status(); }, {});
+    REQUIRE((*other)->write("piece").ok());
+  }
+  ArchiveSegment segment(place, services);
+  CHECK(segment.state("", {})->missed.count(12) == 1);
+  const auto source = segment.read("DB1/id_1/backup", 1'000'000, 1, {});
+  REQUIRE(source.ok());
+  std::string got;
+  for (;;) {
+    const auto piece = (*source)->read(1 << 20);
+    REQUIRE(piece.ok());
+    if (piece->empty()) break;
+    got += *piece;
+  }
+  CHECK(got == content.substr(1'000'000));
+  CHECK(segment.list("", "", 10, {})->size() == 1);
+  CHECK(base::system_file_system().list(place + "/incoming")->empty());
+  // The folders go with their last file, so that their name is free.
+  REQUIRE(segment.remove("DB1/id_1/backup", 2, {}, {}).ok());
+  CHECK(base::system_file_system().list(place + "/files")->empty());
 }
 
 TEST_CASE("a power cut at any call leaves each change done or not done") {
