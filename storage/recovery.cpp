@@ -206,8 +206,8 @@ Status Recovery::recover(const LocalSegment& segment, std::stop_token stop) {
   if (!one_in_sync && !others_left_behind(plan->copies)) return none_in_sync(plan->copies);
   for (const auto& [node, note] : plan->seen) {
     if (note == 0) continue;
-    const auto place =
-        std::find_if(places.begin(), places.end(), [&](const CopyPlace& each) { return each.node == node; });
+    const auto place = std::find_if(places.begin(), places.end(),
+                                    [there = node](const CopyPlace& each) { return each.node == there; });
     Struct params = copy_params(place->id);
     params.set("node", own);
     params.set("note", static_cast<std::int64_t>(note));

@@ -69,10 +69,10 @@ class ArchiveCluster {
       if (!source) return source.error();
       for (;;) {
         if (!there.answers()) return away(node);
-        const auto piece = (*source)->read(cluster_.piece);
-        if (!piece) return piece.error();
-        if (piece->empty()) return (*source)->about();
-        if (base::Status done = sink(*piece); !done) return done.error();
+        const auto part = (*source)->read(cluster_.piece);
+        if (!part) return part.error();
+        if (part->empty()) return (*source)->about();
+        if (base::Status done = sink(*part); !done) return done.error();
       }
     }
     base::Result<base::Value> send(int node, std::string_view operation, const base::Struct& params,
@@ -83,11 +83,11 @@ class ArchiveCluster {
       const auto sink = there.control->open_sink(operation, params, transfer.stop);
       if (!sink) return sink.error();
       for (;;) {
-        const auto piece = more();
-        if (!piece) return piece.error();
+        const auto part = more();
+        if (!part) return part.error();
         if (!there.answers()) return away(node);
-        if (piece->empty()) return (*sink)->finish();
-        if (base::Status done = (*sink)->write(*piece); !done) return done.error();
+        if (part->empty()) return (*sink)->finish();
+        if (base::Status done = (*sink)->write(*part); !done) return done.error();
       }
     }
 
