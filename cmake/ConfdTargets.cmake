@@ -8,6 +8,9 @@ set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 
+# -O3 is no faster here and takes a sixth longer to compile.
+string(REPLACE -O3 -O2 CMAKE_CXX_FLAGS_RELEASE "${CMAKE_CXX_FLAGS_RELEASE}")
+
 option(CONFD_LONG_TESTS "register the suites that take long with ctest" OFF)
 set(CONFD_SANITIZE "" CACHE STRING "comma list for -fsanitize, empty for none")
 option(CONFD_FUZZ "build the libFuzzer targets (clang)" OFF)
@@ -69,6 +72,11 @@ endfunction()
 # Half the time of a build went into optimising test cases.
 function(confd_test_options name)
   target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O0>)
+endfunction()
+
+# What no single request spends its time in: a quarter less to compile.
+function(confd_cold name)
+  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
 endfunction()
 
 # confd_library(base DEPENDS rpc ... LIBRARIES OpenSSL::Crypto ...): all .cpp files of this folder, no deeper.
