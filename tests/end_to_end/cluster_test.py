@@ -169,7 +169,9 @@ class ThreeNodes(unittest.TestCase):
     def test_an_edit_by_hand_on_any_node_is_taken_by_the_master(self):
         other = self.cluster.nodes[13]
         eventually(lambda: other.http("GET", "/master", login=None)[0] == 200, 10, "node 13 knowing its master")
-        text = other.exaconf()
+        # The master gives the volumes of a new cluster their ids: a revision of its own.
+        eventually(lambda: all(re.search(r"^    ID = ", part, re.M) for part in other.exaconf().split("\n[") if part.startswith("EXAVolume")), 20, "ids of the volumes")
+        text = self.cluster.equal()
         edited = re.sub(r"Checksum = .*", "Checksum = COMMIT", text, count=1).replace("    Name = n13\n", "    Name = thirteen\n")
         self.assertNotEqual(text, edited)
         other.write("etc/EXAConf", edited)
