@@ -92,6 +92,8 @@ class ThreeNodes(unittest.TestCase):
         self.create("u1")
         self.cluster.etcd.pause()
         eventually(lambda: not self.cluster.masters(), 20, "the master giving up")
+        # The others point at it until what they heard last is a lease old.
+        eventually(lambda: all(node.http("GET", "/master", login=None)[0] != 200 for node in self.cluster.nodes.values()), 20, "nobody naming a master")
         for node in self.cluster.nodes.values():
             self.assertEqual(0, node.job("node_list")["result_code"])
             refused = node.job("user_create", user("u9"))
