@@ -168,6 +168,10 @@ void EtcdProcess::kill() {
 
 void EtcdProcess::freeze() {
   REQUIRE(::kill(pid_, SIGSTOP) == 0);
+  // The signal is on its way when kill returns: until every thread has stopped, etcd may still answer.
+  int status = 0;
+  REQUIRE(::waitpid(pid_, &status, WUNTRACED) == pid_);
+  REQUIRE(WIFSTOPPED(status));
 }
 
 void EtcdProcess::thaw() {
