@@ -20,6 +20,7 @@ Value* Struct::find(std::string_view name) {
 
 Value& Struct::operator[](std::string_view name) {
   if (Value* found = find(name)) return *found;
+  make_room();
   members_.emplace_back(std::string(name), Value());
   return members_.back().second;
 }
@@ -29,6 +30,7 @@ void Struct::set(std::string_view name, Value value) {
 }
 
 void Struct::append(std::string name, Value value) {
+  make_room();
   members_.emplace_back(std::move(name), std::move(value));
 }
 

@@ -37,6 +37,9 @@ class Struct {
   // Appends without looking for an equal name. REQUIRES: no member of that name.
   void append(std::string name, Value value);
   bool erase(std::string_view name);
+  // Removes each member for which `gone(member)`, called once for each in order; it may change the others.
+  template <class Predicate>
+  void remove_if(Predicate gone);
 
   bool empty() const;
   std::size_t size() const;
@@ -47,6 +50,8 @@ class Struct {
   Member* end();
 
  private:
+  // Most structs have some members: growing by one, two, four costs more than the room.
+  void make_room();
   std::vector<Member> members_;
 };
 
@@ -112,6 +117,19 @@ inline const Struct::Member* Struct::begin() const {
 }
 inline const Struct::Member* Struct::end() const {
   return members_.data() + members_.size();
+}
+inline void Struct::make_room() {
+  if (members_.capacity() == 0) members_.reserve(4);
+}
+template <class Predicate>
+void Struct::remove_if(Predicate gone) {
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    if (gone(members_[i])) continue;
+    if (kept != i) members_[kept] = std::move(members_[i]);
+    ++kept;
+  }
+  members_.erase(members_.begin() + static_cast<std::ptrdiff_t>(kept), members_.end());
 }
 inline Struct::Member* Struct::begin() {
   return members_.data();

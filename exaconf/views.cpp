@@ -83,10 +83,11 @@ template <class Make>
 base::Struct by_id(const std::vector<Section>& sections, std::string_view kind, Make make) {
   base::Struct all;
   for (const Section& section : sections) {
-    if (section.name.find(':') == std::string::npos) continue;
+    if (!section.name.starts_with(kind) || section.name.find(':') == std::string::npos) continue;
     const Heading heading = section.heading();
     if (heading.kind != kind) continue;
     base::Struct view;
+    view.reserve(16);
     make(view, section, heading.id);
     all.set(heading.id, std::move(view));
   }
