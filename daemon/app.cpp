@@ -340,6 +340,7 @@ Result<std::unique_ptr<App>> App::start(const Options& options) {
     hooks.was_published = [&members](std::int64_t revision, const std::string& checksum) {
       return members.was_published(revision, checksum);
     };
+    hooks.cannot_record = [&members] { members.step_aside(); };
     hooks.may_change = [&members]() -> Status {
       // What comes while this node hands over waits, and runs at the next master.
       if (members.master_view().here || members.is_handing_over()) return {};

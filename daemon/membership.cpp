@@ -199,6 +199,26 @@ Status Membership::hand_over(int to) {
   return {};
 }
 
+void Membership::step_aside() {
+  // When no node has room, mastership must not go round faster than anybody can look.
+  constexpr auto kAgain = std::chrono::seconds(10);
+  const auto now = std::chrono::steady_clock::now();
+  if (!master_view().here || (stepped_aside_ && now < *stepped_aside_ + kAgain)) return;
+  stepped_aside_ = now;
+  const exaconf::ConfigPtr config = store_.current();
+  std::optional<std::pair<int, int>> first;  // affinity, node
+  for (const int id : live_nodes()) {
+    const auto node = config->nodes().find(id);
+    if (id == options_.node || node == config->nodes().end() || node->second.state == "suspended") continue;
+    const std::pair turn(node->second.affinity, id);
+    if (!first || turn < *first) first = turn;
+  }
+  if (!first) return log_.err("this node can't record jobs, and no other one is there to become master");
+  log_.err("this node can't record jobs, so node " + std::to_string(first->second) + " shall be master");
+  if (Status done = hand_over(first->second); !done)
+    log_.err("mastership could not be handed over: " + done.error().text);
+}
+
 bool Membership::is_handing_over() const {
   return std::chrono::steady_clock::now().time_since_epoch().count() < handing_over_until_ &&
          !master_view().node;

@@ -57,6 +57,9 @@ class Membership : public cluster::Members {
   std::vector<int> live_nodes() const override;
   base::Status hand_over(int to) override;
   std::vector<int> store_members() const override;
+  // This node can't record jobs: as master it hands over to the node that is first in turn of those that
+  // live. Without any it stays, and says so in the log; may block for a second.
+  void step_aside();
   // It gave mastership up a moment ago, and nobody is known to have it yet.
   bool is_handing_over() const;
   cluster::JobBoard& board() { return board_; }
@@ -86,6 +89,7 @@ class Membership : public cluster::Members {
   std::atomic<cluster::Coordinator*> running_{nullptr};
   // Until then others have time to become master: ticks of the steady clock.
   std::atomic<std::chrono::steady_clock::rep> handing_over_until_{0};
+  std::optional<std::chrono::steady_clock::time_point> stepped_aside_;  // step_aside() only
 };
 
 // One node and `cluster: store: local`.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "base/repeated_problem.h"
 #include "scheduler/job.h"
 #include "scheduler/scheduler.h"
 
@@ -99,6 +100,20 @@ void Scheduler::keep_time() {
 }
 
 void Scheduler::keep_house() {
+  base::RepeatedProblem no_numbers, not_cut, job_files;
+  const auto told = [this](base::RepeatedProblem& what, const std::vector<std::string>& problems,
+                           const std::string& of) {
+    const auto now = std::chrono::steady_clock::now();
+    if (!problems.empty()) {
+      if (const auto line = what.came(of + ": " + problems.front(), problems.size(), now)) log_.err(*line);
+    } else if (const auto untold = what.over(now)) {
+      log_.notice(of + ": no problem any more" +
+                  (*untold > 0 ? ", after " + std::to_string(*untold) + " more" : std::string()));
+    }
+  };
+  const auto as_problems = [](const Status& done) {
+    return done ? std::vector<std::string>() : std::vector<std::string>{done.error().text};
+  };
   MutexLock lock(mutex_);
   while (!stopping_) {
     const auto next = std::chrono::steady_clock::now() + std::chrono::seconds(1);
@@ -106,14 +121,13 @@ void Scheduler::keep_house() {
       house_.wait_until(mutex_, next);
     house_due_ = false;
     lock.unlock();
-    if (ids_->wants_refill())
-      if (Status done = ids_->refill(); !done)
-        log_.err("job numbers could not be reserved: " + done.error().text);
+    const Status numbers = ids_->wants_refill() ? ids_->refill() : Status();
+    told(no_numbers, as_problems(numbers), "reserving job numbers");
     record_now();
-    if (journal_->size() >= options_.journal_bytes)
-      if (Status done = checkpoint(); !done)
-        log_.err("the job journal could not be cut: " + done.error().text);
-    for (const std::string& problem : files_->take_problems()) log_.err("job files: " + problem);
+    told(not_cut, as_problems(journal_->size() >= options_.journal_bytes ? checkpoint() : Status()),
+         "cutting the job journal");
+    told(job_files, files_->take_problems(), "job files");
+    if (refused_by_disk_.exchange(false) && hooks_.cannot_record) hooks_.cannot_record();
     lock.lock();
   }
 }

@@ -155,6 +155,7 @@ void Scheduler::submit(Submission submission, std::function<void(Result<JobId>)>
   journal_->append(record, durability(*job), [this, job, accepted = std::move(accepted)](Status written) {
     CONFD_FAILPOINT("scheduler.submitted");
     if (!written) {
+      refused_by_disk_ = true;
       refuse_unrecorded(job, written.error());
       return accepted(Error{Code::io_error,
                             "The job could not be recorded and was not started: " + written.error().text});

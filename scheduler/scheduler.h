@@ -11,6 +11,7 @@
 // Callbacks come on any of these, once, and must not block. Thread-safety: any thread.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -90,6 +91,9 @@ class Scheduler {
     std::function<std::optional<base::Result<JobRecord>>(const JobRecord& job, const base::Struct& params,
                                                          std::stop_token stop)>
         run_elsewhere;
+    // Modify jobs had to be refused because they could not be recorded here (a full disk). About a second
+    // after the first of them; may block for seconds.
+    std::function<void()> cannot_record;
   };
   static base::Result<std::unique_ptr<Scheduler>> open(SchedulerOptions options, std::string directory,
                                                        exaconf::Store& store, const std::string& exaconf_path,
@@ -230,6 +234,7 @@ class Scheduler {
   bool draining_ GUARDED_BY(mutex_) = false;
   bool stopping_ GUARDED_BY(mutex_) = false;
   bool house_due_ GUARDED_BY(mutex_) = false;
+  std::atomic<bool> refused_by_disk_{false};
 
   std::vector<cluster::JobNote> publishing_ends_;  // publisher thread only
   std::size_t publishing_bytes_ = 0;               // of these

@@ -207,10 +207,9 @@ class Faults:
     def disk_full(self):
         node_id = self.any()
         what = f"disk of {self.named(node_id)} full"
-        is_master = node_id in self.cluster.masters()
         self.network.fill(node_id)
-        # A master whose disk is full refuses changes: it can't keep a record of the job.
-        return Fault(what, [], lambda: self.network.free(node_id), self.a_while(2, 8), goes_on=not is_master)
+        # A master that can't keep a record of a job refuses it and gives mastership to another node.
+        return Fault(what, [], lambda: self.network.free(node_id), self.a_while(2, 8))
 
     def clock(self):
         node_id = self.any()

@@ -461,6 +461,21 @@ TEST_CASE_METHOD(Fixture, "A job that can't be recorded is refused and does not 
   CHECK(life().exec("user_create", kEve)->code == Code::ok);
 }
 
+TEST_CASE_METHOD(Fixture, "A cluster hears of jobs that can't be recorded, and of nothing else") {
+  std::atomic<int> told{0};
+  scheduler::Scheduler::Hooks hooks;
+  hooks.cannot_record = [&] { ++told; };
+  Life master(disk, {}, std::move(hooks));
+  REQUIRE(master.runs());
+  CHECK(master.exec("user_create", kEve)->code == Code::ok);
+  CHECK(master.exec("user_create", kEve)->code != Code::ok);  // it exists
+  CHECK(told == 0);
+  disk.fail_from(disk.calls() + 1);
+  CHECK_FALSE(master.start("user_delete", R"({"username": "eve"})").get().ok());
+  CHECK(test::eventually([&] { return told == 1; }));
+  disk.kill();
+}
+
 TEST_CASE_METHOD(Fixture,
                  "When EXAConf can't be written the job fails, and the next one is as good as ever") {
   life();
