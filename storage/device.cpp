@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/failpoint.h"
 #include "base/text.h"
 
 namespace confd::storage {
@@ -247,6 +248,7 @@ Status erase_superblock(StorageFiles& files, Device& device) {
   for (const std::uint64_t at : {kCopy - newest, newest}) {
     if (Status done = (*file)->write_at(at, std::string(kHeader, '\0')); !done) return done;
     if (Status done = (*file)->sync(); !done) return done;
+    CONFD_FAILPOINT("storage.header_erased");
   }
   return {};
 }

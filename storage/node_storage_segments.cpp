@@ -3,6 +3,7 @@
 #include <numeric>
 #include <utility>
 
+#include "base/failpoint.h"
 #include "base/text.h"
 #include "exaconf/value_types.h"
 #include "storage/node_storage_change.h"
@@ -207,6 +208,7 @@ Result<LocalSegment> NodeStorage::place(Devices& devices, const SegmentRequest& 
     return device.superblock.uuid == record.extents.front().device;
   });
   if (Status done = write_claims(devices, record, home); !done) return done.error();
+  CONFD_FAILPOINT("storage.claimed");
 
   const std::string folder = segment_folder(home.spec.folder, record.id);
   const auto present = services_.files.has_folder(folder);
@@ -220,6 +222,7 @@ Result<LocalSegment> NodeStorage::place(Devices& devices, const SegmentRequest& 
     if (Status done = services_.files.empty_folder(folder, {}); !done) return done.error();
   }
   if (Status done = services_.files.make_folder(folder); !done) return done.error();
+  CONFD_FAILPOINT("storage.folder_made");
 
   auto& segments = home.superblock.segments;
   segments.insert(std::lower_bound(segments.begin(), segments.end(), record.id,
@@ -266,6 +269,7 @@ Result<LocalSegment> NodeStorage::resized(Devices& devices, const SegmentId& id,
   }
   *home->superblock.find(id) = record;
   if (Status done = write_superblock(services_.files, *home); !done) return done.error();
+  CONFD_FAILPOINT("storage.resized");
   if (!grows)
     // It is smaller now; a claim that can't be given back at once is when its device can be written again.
     if (Status done = write_claims(devices, record, *home); !done)
@@ -333,9 +337,11 @@ Status NodeStorage::free(const SegmentId& id, std::stop_token stop) {
     return {};
   };
   const auto folders = marked();
+  CONFD_FAILPOINT("storage.marked");
   Status done = folders ? Status() : Status(folders.error());
   for (std::size_t i = 0; done && i < folders->size(); ++i)
     done = services_.files.remove_folder((*folders)[i], stop);
+  CONFD_FAILPOINT("storage.emptied");
   if (done && !folders->empty()) done = finish();
   {
     MutexLock lock(mutex_);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/failpoint.h"
 #include "storage/crc32c.h"
 #include "storage/superblock.h"
 
@@ -113,7 +114,9 @@ Status write_copy(DeviceFile& device, const Superblock& superblock) {
   if (!copy) return copy.error();
   const std::uint64_t offset = copy_offset(superblock.generation);
   if (Status done = device.write_at(offset, *copy); !done) return done;
+  CONFD_FAILPOINT("storage.superblock_written");
   if (Status done = device.sync(); !done) return done;
+  CONFD_FAILPOINT("storage.superblock_synced");
   if (!superblock.flags.sync_crc) return {};
   const auto back = device.read_at(offset, copy->size());
   if (!back) return back.error();
