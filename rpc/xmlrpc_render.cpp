@@ -69,6 +69,19 @@ void append_member(std::string& out, std::string_view name, const Value& value) 
   out += "</member>";
 }
 
+// Lists of a thousand structs are megabytes: when one is written the room for its like is made at once.
+void append_items(std::string& out, const base::Array& items) {
+  constexpr std::size_t kMany = 16;
+  const std::size_t start = out.size();
+  for (const Value& item : items) {
+    append_value(out, item);
+    if (&item == items.data() && items.size() >= kMany) {
+      const std::size_t wanted = out.size() + (out.size() - start) * (items.size() + items.size() / 8);
+      if (wanted > out.capacity()) out.reserve(wanted);
+    }
+  }
+}
+
 void append_value(std::string& out, const Value& value) {
   switch (value.type()) {
     case Value::Type::null:
@@ -98,7 +111,7 @@ void append_value(std::string& out, const Value& value) {
       break;
     case Value::Type::array:
       out += "<value><array><data>";
-      for (const Value& item : value.as_array()) append_value(out, item);
+      append_items(out, value.as_array());
       out += "</data></array></value>";
       break;
     case Value::Type::structure:

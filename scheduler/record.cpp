@@ -219,10 +219,13 @@ std::optional<Stage> parse_stage(std::string_view name) {
 
 namespace {
 
+bool has_secret_result(const JobRecord& record) {
+  const jobs::JobDescriptor* job = jobs::find_job(record.job);
+  return job != nullptr && job->secret_result;
+}
+
 // The result as others than its caller may read it.
 Value shown_output(const JobRecord& record) {
-  const jobs::JobDescriptor* job = jobs::find_job(record.job);
-  if (job == nullptr || !job->secret_result) return *record.output;
   const Struct shown = jobs::mask_secrets(nullptr, Struct{{"output", *record.output}});
   return *shown.find("output");
 }
@@ -239,7 +242,7 @@ void describe_envelope(const JobRecord& record, Sink& sink, bool with_secrets = 
   if (record.ended && record.published && record.stage == Stage::committed)
     sink.member("result_revision", record.published->revision);
   if (!record.ended || !record.output) return;
-  if (with_secrets) return sink.member("result_output", *record.output);
+  if (with_secrets || !has_secret_result(record)) return sink.member("result_output", *record.output);
   sink.member("result_output", shown_output(record));
 }
 

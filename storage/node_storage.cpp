@@ -91,7 +91,9 @@ LocalSegment NodeStorage::describe(const Devices& devices, const Device& home,
 std::vector<LocalSegment> NodeStorage::segments() const {
   const auto devices = looked();
   std::vector<LocalSegment> segments;
-  for (const auto& [id, home] : homes_of(*devices)) {
+  const auto homes = homes_of(*devices);
+  segments.reserve(homes.size());
+  for (const auto& [id, home] : homes) {
     const SegmentRecord& record = *home->superblock.find(id);
     if (!record.freeing) segments.push_back(describe(*devices, *home, record));
   }

@@ -92,11 +92,34 @@ Result<SegmentState> segment_state(const Struct& params) {
 
 base::Array partitions_value(const LocalSegment& segment) {
   base::Array partitions;
-  for (const Partition& partition : segment.partitions)
-    partitions.push_back(Struct{{"device", partition.device},
-                                {"start_sector", number(partition.start_sector)},
-                                {"sectors", number(partition.sectors)}});
+  partitions.reserve(segment.partitions.size());
+  for (const Partition& partition : segment.partitions) {
+    Struct value;
+    value.append("device", partition.device);
+    value.append("start_sector", number(partition.start_sector));
+    value.append("sectors", number(partition.sectors));
+    partitions.push_back(std::move(value));
+  }
   return partitions;
+}
+
+// Appended one by one: a node has thousands of segments, and a braced list copies what it holds.
+Value segment_value(const LocalSegment& segment, std::uint64_t used) {
+  Struct value;
+  value.reserve(12);
+  value.append("vid", number(segment.id.vid));
+  value.append("index", number(segment.id.index));
+  value.append("level", number(segment.id.level));
+  value.append("blocks", number(segment.blocks));
+  value.append("block_size", number(segment.block_size));
+  value.append("disk", segment.disk);
+  value.append("kind", kind_name(segment.kind));
+  value.append("state", state_name(segment.state));
+  value.append("reason", segment.reason);
+  value.append("used_bytes", number(used));
+  value.append("partitions", partitions_value(segment));
+  value.append("folder", segment.folder);
+  return value;
 }
 
 Value placed_value(const LocalSegment& segment) {
@@ -133,25 +156,16 @@ Result<Value> report(NodeStorage& storage, const std::stop_token& stop) {
     std::uint64_t used = 0;
     if (segment.state != SegmentState::offline)
       if (const auto bytes = storage.used_bytes(segment, stop)) used = *bytes;
-    segments.push_back(Struct{{"vid", number(segment.id.vid)},
-                              {"index", number(segment.id.index)},
-                              {"level", number(segment.id.level)},
-                              {"blocks", number(segment.blocks)},
-                              {"block_size", number(segment.block_size)},
-                              {"disk", segment.disk},
-                              {"kind", kind_name(segment.kind)},
-                              {"state", state_name(segment.state)},
-                              {"reason", segment.reason},
-                              {"used_bytes", number(used)},
-                              {"partitions", partitions_value(segment)},
-                              {"folder", segment.folder}});
+    segments.push_back(segment_value(segment, used));
     if (stop.stop_requested()) return Error{Code::stopped, "stopped while measuring segments"};
   }
   for (const std::string& text : storage.space_warnings()) warnings.push_back(text);
-  return Value(Struct{{"node", storage.node()},
-                      {"devices", std::move(devices)},
-                      {"segments", std::move(segments)},
-                      {"warnings", std::move(warnings)}});
+  Struct value;
+  value.append("node", storage.node());
+  value.append("devices", std::move(devices));
+  value.append("segments", std::move(segments));
+  value.append("warnings", std::move(warnings));
+  return Value(std::move(value));
 }
 
 Result<Value> allocate(NodeStorage& storage, const Struct& params, std::stop_token stop) {
