@@ -2,9 +2,9 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 
-#include "auth/cluster_authority.h"
 #include "auth/join_tokens.h"
 #include "auth/login.h"
 #include "auth/token_store.h"
@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "cluster/node_control.h"
 #include "cluster/node_report.h"
+#include "daemon/archive_access.h"
 #include "daemon/cluster_identity.h"
 #include "daemon/events.h"
 #include "daemon/instance_lock.h"
@@ -22,6 +23,7 @@
 #include "daemon/listener_certificate.h"
 #include "daemon/login_gate.h"
 #include "daemon/membership.h"
+#include "daemon/own_node.h"
 #include "daemon/platforms.h"
 #include "daemon/remote_volumes.h"
 #include "daemon/root.h"
@@ -29,13 +31,11 @@
 #include "daemon/settings.h"
 #include "daemon/sharing.h"
 #include "daemon/storage_keeper.h"
+#include "daemon/storage_parts.h"
 #include "exaconf/store.h"
 #include "rpc/http_server.h"
 #include "scheduler/scheduler.h"
 #include "services/update_record.h"
-#include "storage/archive_service.h"
-#include "storage/link_speed.h"
-#include "storage/node_storage_operations.h"
 #include "storage/remote_volume_files.h"
 
 namespace confd::daemon {
@@ -44,59 +44,6 @@ using base::Code;
 using base::Error;
 using base::Result;
 using base::Status;
-
-namespace {
-
-// The node this is, and what it lacks when this version can't serve it. `joined_as`: what its certificate
-// says.
-Result<int> own_node(const Options& options, const Settings& settings, const exaconf::Config& config,
-                     const std::optional<int>& joined_as) {
-  if (config.nodes().empty())
-    return Error{Code::invalid_config, "EXAConf has no [Node : <id>] section; confd --init makes one"};
-  if (config.nodes().size() > 1 && settings.store == "local")
-    return Error{
-        Code::unsupported,
-        "EXAConf has " + std::to_string(config.nodes().size()) +
-            " nodes and the setting `cluster: store` in etc/confd.yaml is local, which keeps EXAConf on one "
-            "node only; set it to managed, or to etcd with the endpoints, on all nodes"};
-  if (config.nodes().size() > 1) {
-    const std::optional<int> node = options.node ? options.node : joined_as;
-    if (!node)
-      return Error{Code::bad_parameter, "EXAConf has " + std::to_string(config.nodes().size()) +
-                                            " nodes: say which of them this is, with --node"};
-    if (!config.nodes().contains(*node))
-      return Error{Code::bad_parameter,
-                   (options.node ? "--node " : "etc/cluster/node.crt is of node ") + std::to_string(*node) +
-                       ": EXAConf has no section [Node : " + std::to_string(*node) + "]"};
-    return *node;
-  }
-  const int only = config.nodes().begin()->first;
-  if (options.node && *options.node != only)
-    return Error{Code::bad_parameter, "--node " + std::to_string(*options.node) + ": EXAConf has node " +
-                                          std::to_string(only) + " only"};
-  return only;
-}
-
-std::optional<int> joined_as(base::FileSystem& files, const Root& root) {
-  const auto certificate = files.read(root.node_certificate());
-  return certificate ? auth::node_of_certificate(*certificate) : std::nullopt;
-}
-
-std::vector<rpc::HttpServerOptions::Endpoint> endpoints(const Options& options, const exaconf::Config& config,
-                                                        int node) {
-  std::vector<std::string> addresses = options.listen;
-  if (addresses.empty()) {
-    const exaconf::Node& own = config.nodes().at(node);
-    if (!own.private_ip.empty()) addresses.push_back(own.private_ip);
-    if (!own.public_ip.empty() && own.public_ip != own.private_ip) addresses.push_back(own.public_ip);
-  }
-  const int port = options.port.value_or(config.xmlrpc_port());
-  std::vector<rpc::HttpServerOptions::Endpoint> result;
-  for (const std::string& address : addresses) result.push_back({address, static_cast<std::uint16_t>(port)});
-  return result;
-}
-
-}  // namespace
 
 // In order of construction; destroyed in reverse.
 struct App::Parts {
@@ -115,8 +62,7 @@ struct App::Parts {
   std::unique_ptr<auth::Login> login;
   std::unique_ptr<cluster::PeerLink> peer_link;
   std::unique_ptr<cluster::NodeControl> nodes;
-  std::unique_ptr<storage::NodeStorage> storage;
-  std::unique_ptr<storage::ArchiveService> archives;
+  StorageParts storage;
   std::unique_ptr<ListenerCertificate> certificate;
   std::unique_ptr<storage::RemoteVolumeFiles> remote_volume_files;
   std::unique_ptr<Membership> membership;  // with several nodes
@@ -124,9 +70,11 @@ struct App::Parts {
   Platforms platforms;
   std::unique_ptr<jobs::JobServices> services;
   std::unique_ptr<Events> events;
+  std::unique_ptr<LoginGate> gate;
+  std::unique_ptr<ArchiveAccess> archive_access;
+  std::atomic<ArchiveAccess*> archive_access_seen{nullptr};  // told of revisions from its begin() on
   std::unique_ptr<scheduler::Scheduler> scheduler;
   std::unique_ptr<StorageKeeper> storage_keeper;
-  std::unique_ptr<LoginGate> gate;
   std::unique_ptr<scheduler::WorkerPool> writers;
   std::unique_ptr<NodeRoutes> node_routes;
   std::unique_ptr<Forwarder> forwarder;
@@ -263,15 +211,9 @@ Status App::Parts::build() {
   certificate = std::make_unique<ListenerCertificate>(files, root, [this] { return store->current(); });
   cluster::register_node_operations(*nodes, {files, root.directory()});
   services::register_update_record_operations(*nodes, files, root.directory());
-  storage = std::make_unique<storage::NodeStorage>(
-      storage::NodeStorage::Options{*node, root.storage(),
-                                    [this](const std::string& path) { return root.resolve(path); }},
-      storage::NodeStorage::Services{storage::system_storage_files(), clock, random, log.get()});
-  storage::register_storage_operations(*nodes, *storage);
-  if (Status done = storage->apply(*store->current()); !done) return done;
-  storage::register_link_speed(*nodes, files);
-  const storage::Recovery::Services agreed{clock, [this] { return store->current(); }, log.get()};
-  archives = std::make_unique<storage::ArchiveService>(*nodes, *storage, files, random, agreed);
+  auto made = make_storage({root, files, clock, random, *log, *nodes, *store});
+  if (!made) return made.error();
+  storage = std::move(*made);
   nodes->register_operation("certificate.install", [this](const base::Struct& params, std::stop_token) {
     return certificate->install(params);
   });
@@ -318,7 +260,8 @@ Result<std::unique_ptr<App>> App::start(const Options& options) {
   hooks.on_stage = [&p](const scheduler::JobRecord& record) { p.log_stage(record); };
   hooks.on_revision = [&p](const exaconf::ConfigPtr& config) {
     p.log->notice("EXAConf revision " + std::to_string(config->revision()) + " is in force");
-    p.storage->follow(config);
+    p.storage.storage->follow(config);
+    if (ArchiveAccess* access = p.archive_access_seen.load()) access->follow();
     p.events->refresh(*config);
     p.remote_volume_files->refresh(config);
     p.events->publish("revision", "", "",
@@ -355,8 +298,8 @@ Result<std::unique_ptr<App>> App::start(const Options& options) {
   if (!opened) return fail(opened.error());
   p.scheduler = std::move(*opened);
   register_job_operations(*p.nodes, *p.scheduler);
-  p.storage->begin_watch();
-  p.archives->recovery().begin();
+  p.storage.storage->begin_watch();
+  p.storage.archives->recovery().begin();
   if (p.membership) {
     const Status begun = p.membership->begin(
         [&p](exaconf::ConfigPtr config, std::function<void(Status)> done) {
@@ -368,6 +311,14 @@ Result<std::unique_ptr<App>> App::start(const Options& options) {
   p.gate = std::make_unique<LoginGate>(
       LoginGate::Limits{p.settings.login_threads, p.settings.login_queue, p.settings.login_queue_per_address},
       *p.login, [&p] { return p.store->current(); }, *p.log);
+  ArchiveDoor::House house{
+      p.files, p.random, *p.log, p.root, p.certificate->context(), [&p] { return p.certificate->load(); },
+      {}};
+  for (const auto& endpoint : endpoints(options, *p.store->current(), p.nodes->own_node()))
+    house.addresses.push_back(endpoint.address);
+  p.archive_access = std::make_unique<ArchiveAccess>(ArchiveAccess::Parts{
+      p.storage.archives->link(), *p.gate, [&p] { return p.store->current(); }, std::move(house)});
+  p.archive_access_seen = p.archive_access.get();
   p.writers = std::make_unique<scheduler::WorkerPool>(1);
   Routes::Limits limits;
   limits.body = p.settings.body_limit;
@@ -413,6 +364,7 @@ Result<std::unique_ptr<App>> App::start(const Options& options) {
   if (Status done = base::replace_file(p.files, p.root.pid(), std::to_string(::getpid()) + "\n", 0644); !done)
     return fail(done.error());
 
+  p.archive_access->begin();
   const auto ports = p.server->ports();
   for (std::size_t i = 0; i < ports.size(); ++i)
     p.addresses.push_back(p.settings.http.tls_endpoints[i].address + ":" + std::to_string(ports[i]));
@@ -472,6 +424,7 @@ void App::stop() {
                 " job(s) may end");
   p.server->stop_accepting();
   p.storage_keeper.reset();
+  if (p.archive_access) p.archive_access->stop();
   p.scheduler->drain(p.settings.stop_deadline);
   p.events->close();
   p.server->stop();
@@ -479,9 +432,11 @@ void App::stop() {
   p.node_routes.reset();
   p.join_routes.reset();
   p.writers.reset();
-  p.gate.reset();
+  p.archive_access_seen = nullptr;
   if (p.membership) p.membership->end();  // nothing is taken up any more; what was begun is still agreed on
   p.scheduler.reset();
+  p.archive_access.reset();
+  p.gate.reset();
   p.membership.reset();
   (void)p.files.remove(p.root.pid()).ok();
   p.log->notice("confd has stopped");

@@ -31,6 +31,8 @@ class Root {
   std::string storage() const { return directory_ + "/data/storage"; }
   std::string log_directory() const { return directory_ + "/logs/logd"; }
   std::string log() const { return directory_ + "/logs/logd/ConfD.log"; }
+  std::string archive_keys() const { return directory_ + "/etc/archive_access"; }
+  std::string archive_logs() const { return directory_ + "/logs/archive_access"; }
   std::string remote_volumes() const { return directory_ + "/etc/remote_volumes"; }
   std::string rclone_configurations() const { return directory_ + "/run/rclone"; }
   std::string rclone_spool() const { return directory_ + "/spool/rclone"; }

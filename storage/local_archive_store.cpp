@@ -252,6 +252,8 @@ Result<std::uint64_t> LocalArchiveStore::get(const std::string& path, std::uint6
   if (!copies) return copies.error();
   const PeerCopy* current = copies->empty() ? nullptr : newest(*copies);
   if (current == nullptr) return Error{Code::not_found, "there is no file '" + path + "'"};
+  if (!limits.sha256.empty() && limits.sha256 != current->entry->sha256)
+    return Error{Code::conflict, "'" + path + "' was written anew meanwhile"};
   std::vector<const PeerCopy*> sources;
   for (const PeerCopy& copy : *copies)
     if (!copy.away && is_live(copy) && is_same(*copy.entry, *current->entry)) sources.push_back(&copy);
@@ -291,7 +293,7 @@ Result<std::optional<ArchiveFile>> LocalArchiveStore::find(const std::string& pa
   if (!copies) return copies.error();
   const PeerCopy* current = copies->empty() ? nullptr : newest(*copies);
   if (current == nullptr) return std::optional<ArchiveFile>();
-  return std::optional(ArchiveFile{path, current->entry->size});
+  return std::optional(ArchiveFile{path, current->entry->size, current->entry->sha256});
 }
 
 Status LocalArchiveStore::list_segment(const std::vector<PeerCopy>& copies, const std::string& folder,
