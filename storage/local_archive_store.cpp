@@ -60,6 +60,22 @@ const PeerCopy* newest(const std::vector<PeerCopy>& copies) {
   return found != nullptr && is_live(*found) ? found : nullptr;
 }
 
+// Newer than all that any copy may hold. A copy that is away may have changes of writers that died with it
+// (as many as were at work, far fewer than the leap). With the next number such a change could have the
+// version of one that is acknowledged meanwhile, and win over it when the copy is back.
+std::uint64_t next_version(const std::vector<PeerCopy>& copies) {
+  constexpr std::uint64_t kLeap = std::uint64_t{1} << 20;
+  std::uint64_t highest = 0;
+  bool is_one_away = false;
+  for (const PeerCopy& copy : copies) {
+    if (copy.away)
+      is_one_away = true;
+    else
+      highest = std::max(highest, copy.counter);
+  }
+  return highest + (is_one_away ? kLeap : 1);
+}
+
 }  // namespace
 
 std::vector<int> ranked_masters(const std::string& path, int masters) {
@@ -220,10 +236,8 @@ Result<std::uint64_t> LocalArchiveStore::put(const std::string& path, const Sour
   for (const PeerCopy& copy : *before) places.push_back(copy.place);
   const auto copies = ask_copies(link_, places, path, limits.stop);
   std::vector<std::size_t> reached;
-  std::uint64_t version = 1;
   std::optional<Error> why;
   for (std::size_t i = 0; i < copies.size(); ++i) {
-    if (!copies[i].away) version = std::max(version, copies[i].counter + 1);
     if (!content->staged[i].error && !copies[i].away)
       reached.push_back(i);
     else if (!why && !before->at(i).away)
@@ -231,6 +245,7 @@ Result<std::uint64_t> LocalArchiveStore::put(const std::string& path, const Sour
   }
   if (std::none_of(reached.begin(), reached.end(), [&](std::size_t i) { return copies[i].in_sync; }))
     return why ? *why : none_in_sync(copies);
+  const std::uint64_t version = next_version(copies);
   if (Status going = in_time(limits, deadline); !going) return going.error();
   const auto commit = [&](std::size_t i, const base::Array& without) -> Status {
     Struct params = copy_params(copies[i].place.id);
@@ -361,12 +376,9 @@ Status LocalArchiveStore::remove(const std::string& path, const ArchiveLimits& l
     if (!copies) return copies.error();
     if (newest(*copies) == nullptr) continue;
     std::vector<std::size_t> reached;
-    std::uint64_t version = 1;
-    for (std::size_t i = 0; i < copies->size(); ++i) {
-      if ((*copies)[i].away) continue;
-      reached.push_back(i);
-      version = std::max(version, (*copies)[i].counter + 1);
-    }
+    for (std::size_t i = 0; i < copies->size(); ++i)
+      if (!(*copies)[i].away) reached.push_back(i);
+    const std::uint64_t version = next_version(*copies);
     const auto remove_there = [&](std::size_t i, const base::Array& without) -> Status {
       Struct params = copy_params((*copies)[i].place.id);
       params.set("path", path);
