@@ -354,7 +354,10 @@ Status ManagedStore::act(const RosterAction& action, const exaconf::Config& conf
     case RosterAction::Kind::move:
       return etcd_.move_member(action.member, peer_url(config.nodes().at(action.node)), call);
     case RosterAction::Kind::lead:
-      return etcd_.move_leader({options_.server.address, options_.server.client_port}, action.member, call);
+      // Only the leader moves it, and that is the own member.
+      return etcd_.move_leader(
+          {config.nodes().at(options_.server.node).private_ip, options_.server.client_port}, action.member,
+          call);
     case RosterAction::Kind::none:
       break;
   }

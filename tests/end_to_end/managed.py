@@ -1,5 +1,6 @@
 """A cluster of real confd processes that run their own store (`store: managed`): node 11 is made with --init, the others join."""
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -123,6 +124,27 @@ class ManagedCluster(Cluster):
                     lines = [line.split(", ") for line in self.etcdctl(node, "member", "list").splitlines()]
                     return {int(line[3].rsplit(":", 1)[0].rsplit(".", 1)[1]): line[0] for line in lines}
         return {}
+
+    def leader(self):
+        """The node whose member leads etcd; None: nobody says."""
+        for node_id, node in self.nodes.items():
+            if etcd_pid(node) is None:
+                continue
+            with contextlib.suppress(AssertionError):
+                status = json.loads(self.etcdctl(node, "endpoint", "status", "-w", "json"))[0]["Status"]
+                if status["leader"] == status["header"]["member_id"]:
+                    return node_id
+        return None
+
+    def led_from_elsewhere(self, seconds=60):
+        """Waits until etcd is led from another node than the master; that node."""
+        found = []
+
+        def elsewhere():
+            found[:] = [self.leader(), self.master().node_id]
+            return None not in found and found[0] != found[1]
+        eventually(elsewhere, seconds, "etcd being led from another machine than the master's")
+        return found[0]
 
     def healthy(self, seconds=60):
         """Every member answers."""

@@ -1,11 +1,16 @@
 #!/usr/bin/python3
-"""Memory and disk of the managed store's members while modify jobs are committed: managed_figures.py --jobs 3000 --clients 4
+"""Figures of a managed store on three nodes of this machine.
 
-Three nodes on this machine. Prints a line for each node at the end; exit code 1 when a limit of docs/cluster.md is broken.
+    managed_figures.py --jobs 3000 --clients 4    memory and disk of its members while modify jobs are committed; exit code 1 when a
+                                                  limit of docs/cluster.md is broken
+    managed_figures.py --failover 10              kill -9 of the master together with its member of etcd, so many times: seconds until the
+                                                  next job is committed, and which node led etcd before
 """
 import argparse
 import os
 import pathlib
+import signal
+import statistics
 import sys
 import threading
 import time
@@ -34,11 +39,28 @@ def disk(folder):
     return total
 
 
-def main():
-    options = argparse.ArgumentParser()
-    options.add_argument("--jobs", type=int, default=3000)
-    options.add_argument("--clients", type=int, default=4)
-    options = options.parse_args()
+def failover(options):
+    took = []
+    with ManagedCluster(3) as cluster:
+        cluster.committed("user_create", {"username": "u", "userid": 5000, "group": "exausers", "login_enabled": False, "password": "Secret-1"})
+        for turn in range(options.failover):
+            cluster.healthy()
+            cluster.members([11, 12, 13])
+            leader = cluster.led_from_elsewhere()
+            master = cluster.master()
+            began = time.monotonic()
+            master.kill()
+            os.kill(etcd_pid(master), signal.SIGKILL)
+            cluster.committed("user_modify", {"username": "u", "login_enabled": turn % 2 == 0}, 60)
+            took.append(time.monotonic() - began)
+            print(f"master {master.node_id}, etcd led by {leader}: {took[-1]:.2f} s", flush=True)
+            cluster.start_node(master.node_id)
+            cluster.equal(60)
+    print(f"{len(took)} times: p50 {statistics.median(took):.2f} s, slowest {max(took):.2f} s")
+    return 0
+
+
+def load(options):
     with ManagedCluster(3) as cluster:
         for number in range(options.clients):
             cluster.committed("user_create", {"username": f"u{number}", "userid": 5000 + number, "group": "exausers", "login_enabled": False,
@@ -77,6 +99,16 @@ def main():
                   f"highest {highest_disk[node_id] / MEGABYTE:.0f}; database {database / MEGABYTE:.1f} MB; confd {node.memory() / MEGABYTE:.0f} MB")
             broken |= highest > MOST_MEMORY or highest_disk[node_id] > MOST_DISK
         return 1 if broken else 0
+
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=3000)
+    parser.add_argument("--clients", type=int, default=4)
+    parser.add_argument("--failover", type=int, default=0)
+    options = parser.parse_args()
+    return failover(options) if options.failover else load(options)
 
 
 if __name__ == "__main__":
