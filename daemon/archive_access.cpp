@@ -83,8 +83,7 @@ bool ArchiveAccess::reconcile() {
   for (const storage::Volume& volume : *volumes)
     if (volume.kind == storage::VolumeKind::archive)
       for (const auto& [key, port] : volume.ports)
-        if (key == "HttpPort" || key == "HttpsPort")
-          wanted.emplace(ArchiveDoor::Place{volume.id, key, port}, volume.name);
+        wanted.emplace(ArchiveDoor::Place{volume.id, key, port}, volume.name);
   for (auto it = doors_.begin(); it != doors_.end();) {
     if (wanted.contains(it->first) && it->second->is_current()) {
       ++it;

@@ -215,12 +215,17 @@ def of_door(handler_class):
     class Data(handler_class):
         broken = False
 
-        def handle_close(self):
-            # pyftpdlib takes a reset for an end; only the orderly end comes without an exception.
-            error = sys.exc_info()[1]
-            if error is not None and type(error).__name__ != "ZeroReturnError":
-                self.broken = True
-            super().handle_close()
+        def __init__(self, sock, cmd_channel):
+            super().__init__(sock, cmd_channel)
+            if not self.connected and cmd_channel._in_dtp_queue is not None:
+                # Reset before it was taken up: pyftpdlib would wait on.
+                file, cmd_channel._in_dtp_queue = cmd_channel._in_dtp_queue[0], None
+                file.close()
+                cmd_channel.respond("426 Transfer aborted; the old file stands.", logfun=logging.getLogger().info)
+
+        def readable(self):
+            # Some clients begin with TLS before they send their command; pyftpdlib takes that for a disconnection.
+            return True if getattr(self, "_ssl_accepting", False) else super().readable()
 
         def handle_error(self):
             self.broken = True
@@ -229,10 +234,10 @@ def of_door(handler_class):
         def is_whole(self):
             if self.broken or not self.transfer_finished:
                 return False
-            control = self.cmd_channel.socket
-            if control is None:
+            try:
+                raw = socket.socket(fileno=socket.dup(self.cmd_channel.socket.fileno()))
+            except (AttributeError, OSError):
                 return False
-            raw = socket.socket(fileno=socket.dup(control.fileno()))
             try:
                 if select.select([raw], [], [], LAST_WORDS)[0]:
                     raw.setblocking(False)
@@ -246,6 +251,12 @@ def of_door(handler_class):
             return True
 
         def close(self):
+            # pyftpdlib takes a reset for an end; only the orderly end comes without an exception.
+            error = sys.exc_info()[1]
+            if error is not None and type(error).__name__ != "ZeroReturnError":
+                self.broken = True
+            if not self._initialized and not self.receive:
+                self._resp = ()  # no command waits for an answer
             file = self.file_obj
             if not self._closed and isinstance(file, Writing) and not file.closed:
                 if self.is_whole():
@@ -273,11 +284,24 @@ class Session(FTPHandler):
     timeout = 300
     max_login_attempts = 3
     permit_foreign_addresses = False
+    # What is not kept, or not done, is not offered either.
+    proto_cmds = {name: command for name, command in FTPHandler.proto_cmds.items() if name not in ("APPE", "MDTM", "MFMT", "SITE CHMOD", "STOU")}
+
+    def __init__(self, *arguments, **named):
+        super().__init__(*arguments, **named)
+        self._available_facts = self._current_facts = ["type", "perm", "size"]
 
     def close(self):
         super().close()
         if self.volume:
             self.volume.close()
+
+    def ftp_MLSD(self, path):
+        # rclone knows 550 as "not there", pyftpdlib says 501.
+        if not self.fs.isdir(path):
+            self.respond("550 No such directory.")
+            return None
+        return super().ftp_MLSD(path)
 
     def log_cmd(self, cmd, arg, respcode, respstr):
         pass
@@ -289,7 +313,12 @@ def secure(settings):
     from pyftpdlib.handlers import TLS_DTPHandler, TLS_FTPHandler
 
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
-    context.set_options(SSL.OP_NO_SSLv2 | SSL.OP_NO_SSLv3 | SSL.OP_NO_TLSv1 | SSL.OP_NO_TLSv1_1)
+    # No TLS 1.3: its tickets come after the handshake; a client that closes its upload without having read them
+    # resets the connection, and that is what a broken upload looks like.
+    context.set_options(SSL.OP_NO_TLSv1_3 | SSL.OP_NO_SSLv2 | SSL.OP_NO_SSLv3 | SSL.OP_NO_TLSv1 | SSL.OP_NO_TLSv1_1 | SSL.OP_NO_TICKET)
+    # A session that is taken up again needs a name; without one OpenSSL refuses the data connection.
+    context.set_session_id(b"confd")
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     pem, end = settings["certificate"], "-----END CERTIFICATE-----"
     chain = [crypto.load_certificate(crypto.FILETYPE_PEM, (part + end).encode()) for part in pem.split(end)[:-1]]
     context.use_certificate(chain[0])
@@ -299,6 +328,7 @@ def secure(settings):
 
     class SecureSession(Session, TLS_FTPHandler):
         dtp_handler = of_door(TLS_DTPHandler)
+        proto_cmds = {name: TLS_FTPHandler.proto_cmds[name] for name in (*Session.proto_cmds, "AUTH", "PBSZ", "PROT")}
         tls_control_required = True
         tls_data_required = True
         ssl_context = context

@@ -264,7 +264,7 @@ def serve(connection, address, settings, key):
 
 def main():
     settings = read_settings()
-    logging.getLogger("paramiko").setLevel(logging.WARNING)
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # what clients do wrong comes as an exception, too
     key = host_key(settings["host_key"])
     listening = socket.create_server((settings["listen"], settings["port"]), backlog=64,
                                      family=socket.AF_INET6 if ":" in settings["listen"] else socket.AF_INET)

@@ -10,6 +10,7 @@ import threading
 import unittest
 import urllib.parse
 
+from cluster import Cluster
 from node import Node, UNVERIFIED, eventually, free_port
 
 MIB = 1 << 20
@@ -352,6 +353,42 @@ class WebDav(OneNode):
         self.assertEqual(door.curl("hand/new", "-X", "PATCH").status, 405)
         self.assertEqual(door.curl("hand", "-X", "PROPFIND", "-H", "Depth: infinity").status, 403)
         self.assertEqual(door.curl("", "-X", "OPTIONS").headers["dav"], "1")
+
+
+class ThreeNodes(unittest.TestCase):
+    """Two copies of each file on three nodes; each node serves all of them."""
+
+    def test_every_node_serves_what_any_has_taken(self):
+        with Cluster(3) as cluster:
+            cluster.master()
+            cluster.committed("st_volume_create", {"name": "ring", "type": "archive", "disk": "disk1", "size": "96 MiB", "nodes": [11, 12, 13], "redundancy": 2,
+                                                   "owner": ["admin", "exausers"]})
+            port = free_port(cluster.nodes[11].address)
+            cluster.committed("st_volume_set_ports", {"vname": "ring", "https_port": port})
+            doors = {node_id: Door(node, port, "https").waited() for node_id, node in cluster.nodes.items()}
+            files = {}
+
+            def put(node_id, path, content):
+                eventually(lambda: doors[node_id].put(path, content).status in (201, 204), 60, f"writing through node {node_id}")
+                files[path] = content
+
+            def all_there(node_ids):
+                for node_id in node_ids:
+                    for path, content in files.items():
+                        eventually(lambda: doors[node_id].get(path).body == content, 60, f"{path} through node {node_id}")
+
+            for number in range(9):
+                put(11 + number % 3, f"DB1/id_{number}/backup", os.urandom(300_000 + number))
+            all_there(doors)
+            away = next(i for i in (13, 12) if cluster.nodes[i] is not cluster.master())
+            rest = [i for i in doors if i != away]
+            cluster.nodes[away].kill()
+            all_there(rest)
+            for number in range(4):
+                put(rest[number % 2], f"DB1/id_{number}/backup", os.urandom(200_000))
+            cluster.start_node(away)
+            doors[away].waited()
+            all_there(doors)
 
 
 if __name__ == "__main__":
