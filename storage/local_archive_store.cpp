@@ -165,6 +165,7 @@ Result<LocalArchiveStore::Content> LocalArchiveStore::stage(const std::vector<Pe
   content.staged.resize(copies.size());
   PieceFanout fanout(copies.size(), options_.patience, deadline, limits.stop);
   std::vector<std::string> sums(copies.size());
+  std::vector<std::int64_t> sizes(copies.size());
   std::vector<std::jthread> threads;
   for (std::size_t i = 0; i < copies.size(); ++i) {
     if (copies[i].away) {
@@ -182,15 +183,16 @@ Result<LocalArchiveStore::Content> LocalArchiveStore::stage(const std::vector<Pe
       fanout.leave(i);
       const base::Value* stage = sent ? sent->find("stage") : nullptr;
       const base::Value* sum = sent ? sent->find("sha256") : nullptr;
+      const base::Value* taken = sent ? sent->find("size") : nullptr;
       if (!sent)
         content.staged[i].error = sent.error();
-      else if (stage == nullptr || !stage->is_string() || sum == nullptr || !sum->is_string())
+      else if (stage == nullptr || !stage->is_string() || sum == nullptr || !sum->is_string() ||
+               taken == nullptr || !taken->is_int())
         content.staged[i].error = Error{Code::internal, "archive.put answered something else"};
       else
-        content.staged[i].stage = stage->as_string(), sums[i] = sum->as_string();
+        content.staged[i].stage = stage->as_string(), sums[i] = sum->as_string(), sizes[i] = taken->as_int();
     });
   }
-  cluster::Sha256 hash;
   Status done;
   bool nobody = false;
   for (;;) {
@@ -198,7 +200,6 @@ Result<LocalArchiveStore::Content> LocalArchiveStore::stage(const std::vector<Pe
     if (!piece) done = piece.error();
     if (!done || piece->empty()) break;
     content.size += piece->size();
-    hash.add(*piece);
     if (size && content.size > *size) break;
     if (done = in_time(limits, deadline); !done) break;
     if (nobody = !fanout.give(std::move(*piece)); nobody) break;
@@ -209,16 +210,18 @@ Result<LocalArchiveStore::Content> LocalArchiveStore::stage(const std::vector<Pe
                                           " bytes, but not that many came"};
   fanout.end(done);
   threads.clear();
-  content.sha256 = hash.finish();
   // A copy without room, or that refuses the path, refuses for all; one that is away does not.
   for (std::size_t i = 0; i < copies.size(); ++i) {
     const auto& error = content.staged[i].error;
     if (done && error && copies[i].in_sync && (error->code == Code::busy || error->code == Code::exists))
       return *error;
-    if (!error && sums[i] != content.sha256)
-      content.staged[i].error =
-          Error{Code::io_error, "'" + path + "' came to node " + std::to_string(copies[i].place.node) +
-                                    " with a wrong checksum"};
+    if (!done || error) continue;
+    // Each copy has computed its checksum (it costs more than all the rest, so the writer does not do it once
+    // more): all must have the same. On the way to them TLS lets no byte change.
+    if (content.sha256.empty()) content.sha256 = sums[i];
+    if (sums[i] != content.sha256 || static_cast<std::uint64_t>(sizes[i]) != content.size)
+      return Error{Code::io_error, "'" + path + "' came to node " + std::to_string(copies[i].place.node) +
+                                       " with another size or checksum; nothing is changed, write it again"};
   }
   if (!done) return done.error();
   return content;

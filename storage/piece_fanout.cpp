@@ -22,7 +22,7 @@ PieceFanout::PieceFanout(std::size_t takers, std::chrono::milliseconds patience,
       }) {}
 
 bool PieceFanout::give(std::string piece) {
-  const auto shared = std::make_shared<const std::string>(std::move(piece));
+  const auto shared = std::make_shared<std::string>(std::move(piece));
   const Time until = std::min(deadline_, std::chrono::steady_clock::now() + patience_);
   MutexLock lock(mutex_);
   const auto full = [](const Taker& taker) { return !taker.gone && taker.queue.size() >= kAhead; };
@@ -58,10 +58,11 @@ Result<std::string> PieceFanout::take(std::size_t taker) {
   if (mine.gone) return Error{Code::timeout, "the copy was too slow"};
   if (ended_ && !why_) return why_.error();
   if (!mine.queue.empty()) {
-    std::string piece = *mine.queue.front();
+    const auto piece = std::move(mine.queue.front());
     mine.queue.pop_front();
     moved_.notify_all();
-    return piece;
+    // The last one to take it needs no copy of it.
+    return piece.use_count() == 1 ? std::move(*piece) : *piece;
   }
   if (ended_) return std::string();
   return Error{Code::timeout, "the write took too long"};

@@ -34,7 +34,7 @@ class PieceFanout {
 
  private:
   struct Taker {
-    std::deque<std::shared_ptr<const std::string>> queue;
+    std::deque<std::shared_ptr<std::string>> queue;
     bool gone = false;
     std::stop_source stop;
   };
