@@ -59,6 +59,7 @@ bool StreamConnection::read_header() {
   pending_.clear();
   answered_ = expects_continue_ = false;
   left_ = 0;
+  body_left_.reset();
   parser_.begin(request_, options_.header_limit);
   std::optional<Time> deadline;
   for (;;) {
@@ -78,6 +79,7 @@ bool StreamConnection::read_header() {
     in_.append(buffer_, 0, *got);
   }
   request_.remote_address = address_;
+  if (!parser_.chunked()) body_left_ = parser_.content_length().value_or(0);
   keep_alive_ = parser_.keep_alive() && !drain_.stop_requested();
   const std::string* expected = request_.header("Expect");
   expects_continue_ = expected != nullptr && !parser_.http_1_0();
@@ -111,13 +113,13 @@ void StreamConnection::handle() {
 }
 
 bool StreamConnection::drop_rest() {
-  if (parser_.done()) return true;
+  if (body_done()) return true;
   // After "Expect: 100-continue" nobody can tell whether the body will follow.
   const auto length = parser_.content_length();
   if (expects_continue_ || (length && *length > kDrainLimit)) return false;
   std::uint64_t dropped = 0;
   const Time deadline = steady_clock::now() + options_.linger_deadline;
-  while (!parser_.done()) {
+  while (!body_done()) {
     if (Status more = fill(deadline); !more) return false;
     dropped += std::exchange(pending_, {}).size();
     if (dropped > kDrainLimit) return false;
@@ -130,7 +132,29 @@ std::optional<std::uint64_t> StreamConnection::content_length() const {
   return parser_.content_length().value_or(0);
 }
 
+bool StreamConnection::body_done() const {
+  return body_left_ ? *body_left_ == 0 : parser_.done();
+}
+
 Status StreamConnection::fill(Time deadline) {
+  if (body_left_) {
+    if (in_.empty()) {
+      const auto room = static_cast<std::size_t>(std::min<std::uint64_t>(kRead, *body_left_));
+      const std::size_t before = pending_.size();
+      pending_.resize(before + room);
+      const auto got = socket_.read(pending_.data() + before, room, deadline);
+      pending_.resize(before + (got ? *got : 0));
+      if (!got) return got.error();
+      if (*got == 0) return Error{Code::io_error, "the client left before its file was whole"};
+      *body_left_ -= *got;
+    } else {
+      const auto now = static_cast<std::size_t>(std::min<std::uint64_t>(in_.size(), *body_left_));
+      pending_.append(in_, 0, now);
+      in_.erase(0, now);
+      *body_left_ -= now;
+    }
+    return {};
+  }
   for (bool fresh = !in_.empty();; fresh = true) {
     if (fresh) {
       const std::size_t before = pending_.size();
@@ -146,11 +170,13 @@ Status StreamConnection::fill(Time deadline) {
 }
 
 Result<std::string> StreamConnection::read(std::size_t most) {
-  if (std::exchange(expects_continue_, false) && !parser_.done())
+  if (std::exchange(expects_continue_, false) && !body_done())
     if (Status told = socket_.write("HTTP/1.1 100 Continue\r\n\r\n", options_.silence_deadline); !told)
       return told.error();
   const Time start = steady_clock::now();
-  while (!parser_.done() && pending_.size() < most) {
+  if (body_left_)
+    pending_.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(most, *body_left_ + pending_.size())));
+  while (!body_done() && pending_.size() < most) {
     const Status more = fill(start + (pending_.empty() ? options_.silence_deadline : kGather));
     if (!more && more.error().code == Code::timeout && !pending_.empty()) break;
     if (!more) {
@@ -159,9 +185,9 @@ Result<std::string> StreamConnection::read(std::size_t most) {
     }
   }
   if (pending_.size() <= most) return std::exchange(pending_, {});
-  std::string piece = pending_.substr(0, most);
-  pending_.erase(0, most);
-  return piece;
+  std::string rest = pending_.substr(most);
+  pending_.resize(most);
+  return std::exchange(pending_, std::move(rest));
 }
 
 Status StreamConnection::send(HttpResponse response) {
@@ -176,8 +202,7 @@ Status StreamConnection::begin(const HttpResponse& head, std::uint64_t size) {
   answered_ = true;
   // The rest of a body that is too much to be dropped ends the connection; the client is told.
   const auto length = parser_.header_done() ? parser_.content_length() : std::nullopt;
-  if (!parser_.header_done() ||
-      (!parser_.done() && (expects_continue_ || (length && *length > kDrainLimit)))) {
+  if (!parser_.header_done() || (!body_done() && (expects_continue_ || (length && *length > kDrainLimit)))) {
     keep_alive_ = false;
   }
   ResponseFrame frame;

@@ -37,6 +37,7 @@ class StreamConnection final : public StreamExchange, private BodySink {
   bool refuse(unsigned status, const std::string& text);
   void handle();
   bool drop_rest();
+  bool body_done() const;
   // Waits for more of the body; what came is in pending_.
   base::Status fill(Time deadline);
   void on_body(std::string_view bytes) override { pending_.append(bytes); }
@@ -55,8 +56,9 @@ class StreamConnection final : public StreamExchange, private BodySink {
   bool keep_alive_ = true;
   bool expects_continue_ = false;
   bool answered_ = false;
-  bool linger_ = false;     // the client may still be sending
-  std::uint64_t left_ = 0;  // bytes of the answer that are due
+  bool linger_ = false;                     // the client may still be sending
+  std::optional<std::uint64_t> body_left_;  // of a body that is not chunked: no parser needs to see it
+  std::uint64_t left_ = 0;                  // bytes of the answer that are due
 };
 
 }  // namespace confd::rpc

@@ -289,7 +289,7 @@ class Access(OneNode):
             watcher.join()
         self.assertTrue(reply.body == source.read_bytes())
         source.unlink()
-        self.assertLess(most[0] - before, 48 * MIB)
+        self.assertLess(most[0] - before, 96 * MIB)  # a third of the file; measured: 12
 
     def test_volumes_outlive_confd(self):
         node = Node().start()
