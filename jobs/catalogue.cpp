@@ -16,7 +16,7 @@ std::vector<const JobDescriptor*> sorted_jobs() {
         database_jobs(),       bucketfs_jobs(),       certificate_jobs(), log_jobs(),
         volume_read_jobs(),    volume_jobs(),         volume_size_jobs(), volume_copy_jobs(),
         volume_setting_jobs(), storage_node_jobs(),   device_jobs(),      remote_volume_jobs(),
-        object_volume_jobs()})
+        object_volume_jobs(),  recovery_jobs()})
     for (const JobDescriptor& job : family) jobs.push_back(&job);
   std::sort(jobs.begin(), jobs.end(),
             [](const JobDescriptor* a, const JobDescriptor* b) { return a->name < b->name; });

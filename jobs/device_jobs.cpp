@@ -1,6 +1,7 @@
 // Jobs of devices: st_device_add, _remove, _modify, _enable, _disable, _enlarge, _clear_errors, _info
 // (spec/jobs/storage.yaml). The node does the work; EXAConf keeps which devices a disk has.
 #include <algorithm>
+#include <tuple>
 
 #include "base/text.h"
 #include "exaconf/value_types.h"
@@ -143,8 +144,14 @@ constexpr Param kAddOptions[] = {
     {.name = "read_only", .types = kBool, .help = "it may not be written", .default_text = "false"},
     {.name = "sync_crc", .types = kBool, .help = "write checksums at once", .default_text = "true"},
     {.name = "use_crc", .types = kBool, .help = "keep checksums", .default_text = "true"},
-    {.name = "ephemeral", .types = kBool, .help = "its content is volatile", .default_text = "false"},
-    {.name = "direct_io", .types = kBool, .help = "open it with direct I/O", .default_text = "true"},
+    {.name = "ephemeral",
+     .types = kBool,
+     .help = "its content is volatile",
+     .default_text = "as the disk has it, else false"},
+    {.name = "direct_io",
+     .types = kBool,
+     .help = "open it with direct I/O",
+     .default_text = "as the disk has it, else true"},
 };
 constexpr std::string_view kAddExamples[] = {
     R"({"node": 11, "disk": "default", "devname": "/exa/data/storage/dev.1", "sector_size": "4 KiB", "seccount": 13107200, "read_only": false})"};
@@ -165,14 +172,26 @@ void check_st_device_add(JobContext& context) {
   }
 }
 
+// What is not given is as the disk's other devices have it.
+void add_disk_settings(JobContext& context, int node, base::Struct& params) {
+  const exaconf::Section* disk =
+      context.config().section("Node", std::to_string(node))->section("Disk : " + context.text("disk"));
+  for (const auto& [name, key, otherwise] :
+       {std::tuple("direct_io", "DirectIO", true), std::tuple("ephemeral", "Ephemeral", false)})
+    if (params.find(name) == nullptr)
+      params.append(name, disk == nullptr ? otherwise
+                                          : exaconf::parse_bool(disk->value_or(key, "")).value_or(otherwise));
+}
+
 // On the node first: EXAConf names no device that could not be taken into use.
 std::optional<base::Value> st_device_add(JobContext& context) {
   const int node = node_of(context);
   const std::string device = configured_name(context, context.text("devname"));
-  context.run(node, "storage.device_add",
-              operation_params(context, device,
-                               {"disk", "sector_size", "seccount", "read_only", "sync_crc", "use_crc",
-                                "ephemeral", "direct_io"}));
+  base::Struct params = operation_params(
+      context, device,
+      {"disk", "sector_size", "seccount", "read_only", "sync_crc", "use_crc", "ephemeral", "direct_io"});
+  add_disk_settings(context, node, params);
+  context.run(node, "storage.device_add", params);
   write_devices(context, node, device, context.text("disk"));
   return std::nullopt;
 }

@@ -32,6 +32,7 @@ std::span<const JobDescriptor> volume_size_jobs();
 std::span<const JobDescriptor> volume_copy_jobs();
 std::span<const JobDescriptor> volume_setting_jobs();
 std::span<const JobDescriptor> storage_node_jobs();
+std::span<const JobDescriptor> recovery_jobs();
 std::span<const JobDescriptor> device_jobs();
 // Jobs that confd starts by itself: found by name, in no list.
 std::span<const JobDescriptor> own_jobs();

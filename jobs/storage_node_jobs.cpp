@@ -63,7 +63,8 @@ base::Array configured_devices(const exaconf::Config& config, int node) {
   return devices;
 }
 
-// Disks of which more than `threshold` percent are taken; 0 = nobody wants to know.
+// Disks of which `threshold` percent or more are taken, as the node's own warnings say it; 0 = nobody wants
+// to know.
 base::Array full_disks(const storage::NodeReport& report, std::int64_t threshold) {
   std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> disks;  // all, free
   for (const storage::DeviceReport& device : report.devices) {
@@ -75,7 +76,7 @@ base::Array full_disks(const storage::NodeReport& report, std::int64_t threshold
   for (const auto& [name, bytes] : disks) {
     const auto& [all, free] = bytes;
     const double used = all == 0 ? 0 : 100.0 * static_cast<double>(all - free) / static_cast<double>(all);
-    if (threshold > 0 && used > static_cast<double>(threshold)) full.emplace_back(name);
+    if (threshold > 0 && used >= static_cast<double>(threshold)) full.emplace_back(name);
   }
   return full;
 }
@@ -107,6 +108,7 @@ std::optional<base::Value> st_node_list(JobContext& context) {
                       {"hdds", std::move(devices)},
                       {"bg_recovery_enabled", bg_recovery_enabled(config, id)},
                       {"bg_rec_limit", number_setting(config, id, "BgRecLimit", 0)},
+                      {"auto_bg_rec_limit", status.report == nullptr ? 0 : status.report->auto_bg_rec_limit},
                       {"space_warn_threshold", threshold},
                       {"space_warnings", std::move(warnings)}};
     std::string state(storage::text_of(status.state));
@@ -290,6 +292,8 @@ constexpr JobDescriptor kStorageNodeJobs[] = {
      .returns = "struct by storage node number (as text, from 0), each a struct with name, nid, phys_nid, "
                 "state (`ONLINE`, `OFFLINE`, `SUSPENDED`), hdd_free_space (struct by disk), hdds (list of "
                 "devices as in `st_device_info`), bg_recovery_enabled, bg_rec_limit (MiB/s, 0 = automatic), "
+                "auto_bg_rec_limit (MiB/s that was "
+                "measured, 0 = not yet), "
                 "space_warn_threshold and space_warnings (list of disks beyond it)",
      .execute = &st_node_list},
     {.name = "st_node_resume",

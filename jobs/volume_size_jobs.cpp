@@ -7,6 +7,8 @@
 #include "jobs/families.h"
 #include "jobs/node_rules.h"
 #include "jobs/volume_rules.h"
+#include "storage/archive_link.h"
+#include "storage/archive_peers.h"
 
 namespace confd::jobs {
 
@@ -129,11 +131,11 @@ std::optional<base::Value> st_volume_shrink(JobContext& context) {
   check_nodes_online(*now, storage::nodes_of(volume.placement), named(volume) + " can't be shrunk");
   for (const Segment& segment : before.segments) {
     const storage::SegmentReport* report = now->reports.at(segment.node).segment(segment.id);
-    if (report != nullptr && report->used_bytes > blocks * volume.block_size)
+    if (report != nullptr && report->used_bytes.value_or(0) > blocks * volume.block_size)
       throw JobError{Code::wrong_state, named(volume) +
                                             " can't be shrunk that far: " + storage::text_of(segment.id) +
                                             " on node " + std::to_string(segment.node) + " holds " +
-                                            exaconf::format_size(report->used_bytes) + " of data"};
+                                            exaconf::format_size(*report->used_bytes) + " of data"};
   }
   set_key(context, volume, "Size", storage::exact_size(resized(volume, blocks).size));
   context.publish_now();
@@ -185,13 +187,40 @@ std::set<int> nodes_to_clear(JobContext& context, const Volume& volume) {
 
 void check_st_volume_clear_data(JobContext& context) {
   const Volume volume = usable_volume(context);
-  ranged(context, "num_bytes", 0, std::int64_t{1} << 60);
+  const std::int64_t bytes = ranged(context, "num_bytes", 0, std::int64_t{1} << 60);
+  if (volume.kind == storage::VolumeKind::archive && bytes != 0)
+    refuse_parameter("num_bytes", "must be 0: " + named(volume) +
+                                      " is an archive volume, its segments are emptied as a whole");
   nodes_to_clear(context, volume);
+}
+
+// The segments that lie on these nodes, on all their copies, or recovery would fill them again. A copy that
+// is away is noted, and emptied when it is back.
+void clear_archive(JobContext& context, const Volume& volume, const std::set<int>& nodes) {
+  const storage::Layout layout = storage::layout_of(volume);
+  std::set<int> indexes;
+  for (const Segment& segment : layout.segments)
+    if (nodes.contains(segment.node)) indexes.insert(segment.id.index);
+  storage::NodeArchiveLink link(context.services().nodes);
+  const std::set<int> suspended = storage::suspended_nodes(context.config());
+  for (const int index : indexes) {
+    const base::Struct arguments{{"vid", volume.id}, {"index", index}};
+    context.command("archive.clear", arguments, [&]() -> CommandOutcome {
+      const base::Status done =
+          storage::clear_copies(link, storage::copies_of(layout, index), suspended, context.stop());
+      if (!done) return {done.error(), done.error().text};
+      return {base::Value(), base::Value()};
+    });
+  }
 }
 
 std::optional<base::Value> st_volume_clear_data(JobContext& context) {
   const Volume volume = usable_volume(context);
   const std::set<int> nodes = nodes_to_clear(context, volume);
+  if (volume.kind == storage::VolumeKind::archive) {
+    clear_archive(context, volume, nodes);
+    return std::nullopt;
+  }
   const auto now = look_at_storage(context);
   check_nodes_online(*now, {nodes.begin(), nodes.end()}, named(volume) + " can't be cleared");
   for (const Segment& segment : storage::layout_of(volume).segments) {
@@ -206,6 +235,8 @@ std::optional<base::Value> st_volume_clear_data(JobContext& context) {
 constexpr JobDescriptor kVolumeSizeJobs[] = {
     {.name = "st_volume_clear_data",
      .help = "Overwrite segments of a volume with zeroes",
+     .long_help = "Of an archive volume all files of the segments are removed, on all nodes with a copy; "
+                  "num_bytes must be 0 then. A copy that is away is emptied when it comes back.",
      .kind = JobKind::modify,
      .mandatory = kClearParams,
      .optional = kVolumeName,

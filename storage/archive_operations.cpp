@@ -139,10 +139,17 @@ Result<Copy> ArchiveCopies::find(const SegmentId& id) {
                  "node " + std::to_string(storage_.node()) + " does not have " + segment_text(id)};
   if (place->kind != SegmentKind::archive)
     return Error{Code::wrong_state, segment_text(id) + " is not of an archive volume"};
-  if (place->state == SegmentState::offline)
+  if (place->state == SegmentState::offline) {
+    // Who asks in vain may write without it: when it is back, it is compared first.
+    MutexLock lock(mutex_);
+    const auto known = by_folder_.find(place->folder);
+    ArchiveSegment* files = known == by_folder_.end() ? nullptr : known->second.get();
+    lock.unlock();
+    if (files != nullptr) files->set_in_step(false);
     return Error{Code::wrong_state, segment_text(id) + " is OFFLINE on node " +
                                         std::to_string(storage_.node()) +
                                         (place->reason.empty() ? "" : ": " + place->reason)};
+  }
   MutexLock lock(mutex_);
   auto& files = by_folder_[place->folder];
   if (!files) files = std::make_unique<ArchiveSegment>(place->folder, services_);
@@ -150,7 +157,7 @@ Result<Copy> ArchiveCopies::find(const SegmentId& id) {
 }
 
 void register_archive_operations(cluster::NodeControl& control, ArchiveCopies& copies) {
-  constexpr std::chrono::seconds kShort{10}, kLong{60};
+  constexpr std::chrono::seconds kShort{10}, kLong{60}, kWhole{600};
   add(control, copies, "archive.find", {{"path", Type::string}}, kShort,
       [&copies](const Copy& copy, const Struct& params, std::stop_token stop) {
         return find(copies, copy, params, std::move(stop));
@@ -176,6 +183,14 @@ void register_archive_operations(cluster::NodeControl& control, ArchiveCopies& c
         if (!without) return without.error();
         return nothing(
             copy.files->remove(params.find("path")->as_string(), *version, *without, std::move(stop)));
+      });
+  add(control, copies, "archive.clear", {{"version", Type::integer}, {"without", Type::array}}, kWhole,
+      [](const Copy& copy, const Struct& params, std::stop_token stop) -> Result<Value> {
+        const auto version = count(params, "version");
+        if (!version) return version.error();
+        const auto without = nodes(params, "without");
+        if (!without) return without.error();
+        return nothing(copy.files->clear(*version, *without, std::move(stop)));
       });
   add(control, copies, "archive.note", {{"nodes", Type::array}}, kShort,
       [](const Copy& copy, const Struct& params, std::stop_token stop) -> Result<Value> {

@@ -7,6 +7,7 @@
 //   archive.list {folder, after, most} -> {files: [{path, version, size}]}
 //   archive.put (send) {path} -> {stage, size, sha256}
 //   archive.commit {path, stage, version, without: [node]}    archive.remove {path, version, without: [node]}
+//   archive.clear {version, without: [node]}      every file older than that is removed
 //   archive.note {nodes: [node]}    archive.rejoin {node, note}
 //   archive.get (fetch) {path, offset, version (0 = any)}    archive.manifest (fetch) {}
 // All but the streams are repeatable. What they do: storage/archive_segment.h. Errors also: Code::not_found
@@ -38,6 +39,7 @@ class ArchiveCopies {
   };
   base::Result<Copy> find(const SegmentId& id);
   NodeStorage& storage() { return storage_; }
+  const ArchiveSegment::Services& services() const { return services_; }
 
  private:
   NodeStorage& storage_;

@@ -86,9 +86,17 @@ void judge_copies(std::vector<PeerCopy>& copies) {
 }
 
 std::vector<PeerCopy> ask_copies(ArchiveLink& link, const std::vector<CopyPlace>& copies,
-                                 const std::string& path, const std::stop_token& stop) {
+                                 const std::string& path, const std::set<int>& suspended,
+                                 const std::stop_token& stop) {
   std::vector<PeerCopy> found(copies.size());
-  in_parallel(copies.size(), [&](std::size_t i) { found[i] = ask(link, copies[i], path, stop); });
+  in_parallel(copies.size(), [&](std::size_t i) {
+    if (!suspended.contains(copies[i].node)) {
+      found[i] = ask(link, copies[i], path, stop);
+      return;
+    }
+    found[i].place = copies[i];
+    found[i].away = Error{Code::wrong_state, "its storage is suspended"};
+  });
   judge_copies(found);
   return found;
 }
@@ -149,6 +157,27 @@ Status change_copies(ArchiveLink& link, const std::vector<PeerCopy>& copies,
     if (!kept) return why ? *why : none_in_sync(copies);
     if (all) return {};
   }
+}
+
+Status clear_copies(ArchiveLink& link, const std::vector<CopyPlace>& places, const std::set<int>& suspended,
+                    const std::stop_token& stop) {
+  const auto copies = ask_copies(link, places, "", suspended, stop);
+  if (first_in_sync(copies) == nullptr) return none_in_sync(copies);
+  std::vector<std::size_t> reached;
+  std::uint64_t version = 1;
+  for (std::size_t i = 0; i < copies.size(); ++i) {
+    if (copies[i].away) continue;
+    reached.push_back(i);
+    version = std::max(version, copies[i].counter + 1);
+  }
+  const auto clear = [&](std::size_t i, const base::Array& without) -> Status {
+    Struct params = copy_params(copies[i].place.id);
+    params.set("version", static_cast<std::int64_t>(version));
+    params.set("without", without);
+    const auto done = link.run(copies[i].place.node, "archive.clear", params, stop);
+    return done ? Status() : Status(done.error());
+  };
+  return change_copies(link, copies, reached, clear, stop);
 }
 
 }  // namespace confd::storage

@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -35,8 +36,10 @@ struct PeerCopy {
   std::map<int, std::uint64_t> missed;  // node -> note
   std::optional<ArchiveEntry> entry;    // of the path asked for
 };
+// `suspended`: nodes whose storage does no I/O now; they are not asked, and away.
 std::vector<PeerCopy> ask_copies(ArchiveLink& link, const std::vector<CopyPlace>& copies,
-                                 const std::string& path, const std::stop_token& stop);
+                                 const std::string& path, const std::set<int>& suspended,
+                                 const std::stop_token& stop);
 // Sets in_sync of all.
 void judge_copies(std::vector<PeerCopy>& copies);
 const PeerCopy* first_in_sync(const std::vector<PeerCopy>& copies);
@@ -53,5 +56,11 @@ base::Status change_copies(ArchiveLink& link, const std::vector<PeerCopy>& copie
                            const std::vector<std::size_t>& reached,
                            const std::function<base::Status(std::size_t, const base::Array&)>& change,
                            const std::stop_token& stop);
+
+// Removes every file of the segment, on all copies that are reached; the others are noted, and do the same
+// when they come back. Ok when a copy that has everything has done it. Error: Code::wrong_state when there is
+// none.
+base::Status clear_copies(ArchiveLink& link, const std::vector<CopyPlace>& copies,
+                          const std::set<int>& suspended, const std::stop_token& stop);
 
 }  // namespace confd::storage

@@ -81,6 +81,10 @@ class ArchiveSegment {
                       const std::vector<int>& without, std::stop_token stop);
   base::Status remove(const std::string& path, std::uint64_t version, const std::vector<int>& without,
                       std::stop_token stop);
+  // Removes every file that is older than `version`: one change, as remove() of each of them.
+  base::Status clear(std::uint64_t version, const std::vector<int>& without, std::stop_token stop);
+  // Reads all files and compares them with their checksums; damaged() has those that differ.
+  base::Status verify(std::stop_token stop);
   // A newer entry whose content is here already, under an older version.
   base::Status adopt(const std::string& path, const ArchiveEntry& entry, std::stop_token stop);
   base::Status note(const std::vector<int>& nodes, std::stop_token stop);

@@ -6,6 +6,7 @@
 
 #include "base/mutex.h"
 #include "storage/piece_fanout.h"
+#include "storage/states.h"
 
 namespace confd::storage {
 
@@ -102,8 +103,32 @@ Result<Volume> LocalArchiveStore::open() const {
   if (volume->kind != VolumeKind::archive) return refuse("is no archive volume");
   if (!volume->problem.empty()) return refuse("can't be used: " + volume->problem);
   if (volume->locked) return refuse("is locked; unlock it with st_volume_unlock");
+  for (const int node : nodes_of(volume->placement)) {
+    const std::string condition = resumed_condition(node);
+    const auto& cleared = volume->cleared_conditions;
+    if (is_storage_suspended(*config_(), node) &&
+        std::find(cleared.begin(), cleared.end(), condition) == cleared.end())
+      return refuse("is locked until " + condition + "; resume it with st_node_resume");
+  }
   if (!volume->app_io) return refuse("has its application I/O switched off");
   return *volume;
+}
+
+std::vector<PeerCopy> LocalArchiveStore::ask_now(const std::vector<CopyPlace>& places,
+                                                 const std::string& path, const ArchiveLimits& limits) const {
+  const auto config = config_();
+  auto copies = ask_copies(link_, places, path, suspended_nodes(*config), limits.stop);
+  const auto volumes = volumes_of(*config);
+  const Volume* volume = find_volume(*volumes, options_.volume);
+  const int forced = volume == nullptr ? 1 : volume->forced_redundancy;
+  if (forced <= 1) return copies;
+  for (PeerCopy& copy : copies) {
+    if (copy.place.id.level == forced) continue;
+    copy.away =
+        Error{Code::wrong_state, "the volume is forced to redundancy level " + std::to_string(forced)};
+    copy.in_sync = false;
+  }
+  return copies;
 }
 
 Result<std::vector<PeerCopy>> LocalArchiveStore::ask(const Layout& layout, int index, const std::string& path,
@@ -111,7 +136,7 @@ Result<std::vector<PeerCopy>> LocalArchiveStore::ask(const Layout& layout, int i
   const auto places = copies_of(layout, index);
   const Time settled = std::min(deadline, Clock::now() + options_.settle);
   for (;;) {
-    auto copies = ask_copies(link_, places, path, limits.stop);
+    auto copies = ask_now(places, path, limits);
     if (first_in_sync(copies) != nullptr) return copies;
     if (Status going = in_time(limits, deadline); !going) return going.error();
     if (Clock::now() + kAgain > settled) return none_in_sync(copies);
@@ -237,7 +262,7 @@ Result<std::uint64_t> LocalArchiveStore::put(const std::string& path, const Sour
   // The stream may have taken hours: who is in sync now, and what has the highest version?
   std::vector<CopyPlace> places;
   for (const PeerCopy& copy : *before) places.push_back(copy.place);
-  const auto copies = ask_copies(link_, places, path, limits.stop);
+  const auto copies = ask_now(places, path, limits);
   std::vector<std::size_t> reached;
   std::optional<Error> why;
   for (std::size_t i = 0; i < copies.size(); ++i) {

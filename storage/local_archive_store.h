@@ -61,6 +61,10 @@ class LocalArchiveStore : public ArchiveStore {
   };
 
   base::Result<Volume> open() const;
+  // All copies as they are now. With a forced redundancy level those of the others count as away: they are
+  // neither read nor written, and noted as having missed what is written.
+  std::vector<PeerCopy> ask_now(const std::vector<CopyPlace>& places, const std::string& path,
+                                const ArchiveLimits& limits) const;
   // The copies of a segment with the entry of the path; waits a moment for one in sync. Error: none is.
   base::Result<std::vector<PeerCopy>> ask(const Layout& layout, int index, const std::string& path,
                                           const ArchiveLimits& limits, Time deadline) const;

@@ -18,9 +18,9 @@ NodeStorage::NodeStorage(Options options, Services services)
     : options_(std::move(options)), services_(services), devices_(std::make_shared<const Devices>()) {}
 
 NodeStorage::~NodeStorage() {
-  if (!watch_.joinable()) return;
-  watch_.request_stop();
-  watch_.join();
+  for (std::jthread* thread : {&watch_, &measure_}) thread->request_stop();
+  for (std::jthread* thread : {&watch_, &measure_})
+    if (thread->joinable()) thread->join();
 }
 
 std::shared_ptr<const NodeStorage::Devices> NodeStorage::snapshot() const {

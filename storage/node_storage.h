@@ -16,6 +16,7 @@
 // functions read and write files.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <map>
@@ -102,13 +103,19 @@ class NodeStorage {
   std::vector<Device> devices() const;
   std::vector<LocalSegment> segments() const;
   std::optional<LocalSegment> segment(const SegmentId& id) const;
-  // Bytes that the files of the segment take, as of the last round of the watch.
+  // Bytes that the files of the segment take, by the last measure and what has_room() allowed since. Nothing
+  // when it was not measured yet.
+  std::optional<std::uint64_t> last_used_bytes(const SegmentId& id) const;
+  // The same; measured now when it never was.
   base::Result<std::uint64_t> used_bytes(const SegmentId& id, std::stop_token stop);
   base::Result<std::uint64_t> used_bytes(const LocalSegment& segment, std::stop_token stop);
   // May a service write that much more into the segment's folder? Counts what it allowed until usage is
   // measured anew: ask for every piece when it is written. Errors: Code::busy when the segment, or the file
   // system below it, is full; the text says how full; Code::wrong_state, Code::not_found.
   base::Status has_room(const SegmentId& id, std::uint64_t bytes, std::stop_token stop);
+  // MiB/s that Recovery takes without a BgRecLimit, for the node's report; 0: not measured yet.
+  void tell_recovery_limit(std::uint64_t mib_per_second) { recovery_limit_ = mib_per_second; }
+  std::uint64_t recovery_limit() const { return recovery_limit_; }
   // What is fuller than SpaceWarnThreshold allows: "disk disk1 is 93 % full: ...".
   std::vector<std::string> space_warnings() const;
 
@@ -144,6 +151,7 @@ class NodeStorage {
     std::uint64_t bytes = 0;
     std::uint64_t allowed = 0;  // by has_room() since
     base::SteadyTime measured;
+    base::SteadyTime::duration took{};  // to measure it
   };
   // The turn to change things, and the copy that is changed.
   class Change;
@@ -168,8 +176,10 @@ class NodeStorage {
   base::Result<LocalSegment> place(Devices& devices, const SegmentRequest& request);
   base::Result<LocalSegment> resized(Devices& devices, const SegmentId& id, std::uint64_t blocks);
   base::Status write_claims(Devices& devices, const SegmentRecord& record, const Device& home);
-  // The newest measure, made now when it is older.
-  base::Result<Usage> usage_of(const LocalSegment& segment, std::chrono::seconds age, std::stop_token stop);
+  base::Result<Usage> measured(const LocalSegment& segment, std::stop_token stop);
+  std::optional<Usage> last_usage(const SegmentId& id) const;
+  void look_at_devices(const std::stop_token& stop);
+  void measure_all(const std::stop_token& stop);
   base::Status change_device(const std::string& name, std::stop_token stop,
                              const std::function<base::Status(Devices&, Device&)>& change);
   void find_warnings(const Devices& devices, const std::vector<LocalSegment>& segments);
@@ -191,7 +201,8 @@ class NodeStorage {
   std::set<std::string> configured_ GUARDED_BY(mutex_);
   std::set<std::string> removed_ GUARDED_BY(mutex_);
   exaconf::ConfigPtr to_apply_ GUARDED_BY(mutex_);
-  std::jthread watch_;
+  std::atomic<std::uint64_t> recovery_limit_{0};
+  std::jthread watch_, measure_;
 };
 
 }  // namespace confd::storage

@@ -1,5 +1,6 @@
 // Devices of NodeStorage: taking them into use as EXAConf says, and the work of the st_device_* jobs.
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "base/text.h"
@@ -253,10 +254,33 @@ Status NodeStorage::enable_device(const std::string& name, std::stop_token stop)
         return Error{Code::wrong_state, "device " + device.spec.name + " is offline: " + again.reason};
       device = std::move(again);
     }
-    if (device.superblock.flags.disabled) {
-      device.superblock.flags.disabled = false;
-      if (Status done = write_superblock(services_.files, device); !done) return done;
+    if (!device.superblock.flags.disabled) {
+      settle(devices);
+      return {};
     }
+    // Copies of archive segments may have missed what was written without them: nobody uses them before they
+    // were compared. With one write, or first those whose record lies on another device.
+    std::set<SegmentId> returning;
+    for (const SegmentRecord& record : device.superblock.segments) returning.insert(record.id);
+    for (const Claim& claim : device.superblock.claims) returning.insert(claim.id);
+    std::vector<Device*> changed;
+    for (const SegmentId& id : returning) {
+      Device* home = home_of(devices, id);
+      SegmentRecord* record = home == nullptr ? nullptr : home->superblock.find(id);
+      if (record == nullptr || record->kind != SegmentKind::archive || record->freeing ||
+          record->state != SegmentState::online)
+        continue;
+      record->state = SegmentState::recovering;
+      if (home != &device && std::find(changed.begin(), changed.end(), home) == changed.end())
+        changed.push_back(home);
+    }
+    for (Device* other : changed) {
+      Status done = other->can_change();
+      if (done) done = write_superblock(services_.files, *other);
+      if (!done) return done;
+    }
+    device.superblock.flags.disabled = false;
+    if (Status done = write_superblock(services_.files, device); !done) return done;
     settle(devices);
     return {};
   });

@@ -104,7 +104,7 @@ base::Array partitions_value(const LocalSegment& segment) {
 }
 
 // Appended one by one: a node has thousands of segments, and a braced list copies what it holds.
-Value segment_value(const LocalSegment& segment, std::uint64_t used) {
+Value segment_value(const LocalSegment& segment, std::optional<std::uint64_t> used) {
   Struct value;
   value.reserve(12);
   value.append("vid", number(segment.id.vid));
@@ -116,7 +116,7 @@ Value segment_value(const LocalSegment& segment, std::uint64_t used) {
   value.append("kind", kind_name(segment.kind));
   value.append("state", state_name(segment.state));
   value.append("reason", segment.reason);
-  value.append("used_bytes", number(used));
+  value.append("used_bytes", used ? Value(number(*used)) : Value());
   value.append("partitions", partitions_value(segment));
   value.append("folder", segment.folder);
   return value;
@@ -149,15 +149,12 @@ Value device_value(const Device& device) {
                 {"crc_error", device.crc_error}};
 }
 
-Result<Value> report(NodeStorage& storage, const std::stop_token& stop) {
+Result<Value> report(NodeStorage& storage) {
   base::Array devices, segments, warnings;
   for (const Device& device : storage.devices()) devices.push_back(device_value(device));
   for (const LocalSegment& segment : storage.segments()) {
-    std::uint64_t used = 0;
-    if (segment.state != SegmentState::offline)
-      if (const auto bytes = storage.used_bytes(segment, stop)) used = *bytes;
-    segments.push_back(segment_value(segment, used));
-    if (stop.stop_requested()) return Error{Code::stopped, "stopped while measuring segments"};
+    // Never measured here: who asks has seconds, and a folder with many files takes longer.
+    segments.push_back(segment_value(segment, storage.last_used_bytes(segment.id)));
   }
   for (const std::string& text : storage.space_warnings()) warnings.push_back(text);
   Struct value;
@@ -165,6 +162,7 @@ Result<Value> report(NodeStorage& storage, const std::stop_token& stop) {
   value.append("devices", std::move(devices));
   value.append("segments", std::move(segments));
   value.append("warnings", std::move(warnings));
+  value.append("auto_bg_rec_limit", number(storage.recovery_limit()));
   return Value(std::move(value));
 }
 
@@ -257,9 +255,9 @@ void register_storage_operations(cluster::NodeControl& control, NodeStorage& sto
     return cluster::OperationTraits{.repeatable = true, .params = std::move(params)};
   };
   const Params device = {{"devname", Type::string}};
-  control.register_operation(
-      "storage.report", [&storage](const Struct&, std::stop_token stop) { return report(storage, stop); },
-      {.repeatable = true, .timeout = std::chrono::seconds(30)});
+  control.register_operation("storage.report",
+                             [&storage](const Struct&, std::stop_token) { return report(storage); },
+                             {.repeatable = true, .timeout = std::chrono::seconds(30)});
   control.register_operation(
       "storage.allocate",
       [&storage](const Struct& params, std::stop_token stop) {

@@ -5,7 +5,8 @@
 //       sector_size, sectors, data_sectors, free_sectors, superblock_bytes, checksum_algorithm, read_only,
 //       sync_crc, use_crc, direct_io, ephemeral, io_error, crc_error}], segments: [{vid, index, level,
 //       blocks, block_size, disk, kind data|archive|temporary, state ONLINE|OFFLINE|RECOVERING, reason,
-//       used_bytes, partitions: [{device, start_sector, sectors}], folder}], warnings: [text]}
+//       used_bytes (by the last measure; null before the first), partitions: [{device, start_sector,
+//       sectors}], folder}], warnings: [text], auto_bg_rec_limit (MiB/s; 0 before the first calibration)}
 //   storage.allocate {vid, index, level, blocks, block_size, disk, kind, state} -> {partitions, folder}
 //   storage.free {vid, index, level}            storage.resize {vid, index, level, blocks} -> {partitions}
 //   storage.clear {vid, index, level, num_bytes}  storage.set_state {vid, index, level, state}

@@ -282,7 +282,7 @@ Result<LocalSegment> NodeStorage::resize(const SegmentId& id, std::uint64_t bloc
   const auto present = segment(id);
   if (!present) return not_there(id, options_.node);
   if (blocks < present->blocks) {
-    const auto usage = usage_of(*present, std::chrono::seconds(0), stop);
+    const auto usage = measured(*present, stop);
     if (!usage) return usage.error();
     if (usage->bytes > blocks * present->block_size)
       return Error{Code::wrong_state, segment_text(id) + " can't shrink to " +

@@ -16,8 +16,10 @@ using base::Status;
 
 namespace {
 
-// How old a measure may be: to allow more, and to be shown (the watch measures all the time).
-constexpr std::chrono::seconds kFresh{4}, kShown{60};
+// How old a measure may be to allow more: that, and with folders that take long to measure that many times
+// as long, so that most of the time is left to others.
+constexpr std::chrono::seconds kFresh{4};
+constexpr int kShare = 10;
 constexpr std::chrono::milliseconds kRound{2000};  // between two rounds of the watch
 
 std::string text(std::uint64_t bytes) {
@@ -32,21 +34,27 @@ std::uint64_t percent_of(std::uint64_t part, std::uint64_t whole) {
 
 }  // namespace
 
-Result<NodeStorage::Usage> NodeStorage::usage_of(const LocalSegment& segment, std::chrono::seconds age,
-                                                 std::stop_token stop) {
-  {
-    MutexLock lock(mutex_);
-    const auto known = usage_.find(segment.id);
-    if (known != usage_.end() && services_.clock.steady_now() - known->second.measured < age)
-      return known->second;
-  }
+Result<NodeStorage::Usage> NodeStorage::measured(const LocalSegment& segment, std::stop_token stop) {
+  const auto begun = services_.clock.steady_now();
   const auto bytes = services_.files.usage(segment.folder, std::move(stop));
   if (!bytes) return bytes.error();
-  const Usage usage{*bytes, 0, services_.clock.steady_now()};
+  const auto ended = services_.clock.steady_now();
+  const Usage usage{*bytes, 0, ended, ended - begun};
   MutexLock lock(mutex_);
   // Files that were allowed just now may not be written yet: the next measure sees them.
   usage_[segment.id] = usage;
   return usage;
+}
+
+std::optional<NodeStorage::Usage> NodeStorage::last_usage(const SegmentId& id) const {
+  MutexLock lock(mutex_);
+  const auto known = usage_.find(id);
+  return known == usage_.end() ? std::nullopt : std::optional(known->second);
+}
+
+std::optional<std::uint64_t> NodeStorage::last_used_bytes(const SegmentId& id) const {
+  const auto usage = last_usage(id);
+  return usage ? std::optional(usage->bytes + usage->allowed) : std::nullopt;
 }
 
 Result<std::uint64_t> NodeStorage::used_bytes(const SegmentId& id, std::stop_token stop) {
@@ -57,7 +65,8 @@ Result<std::uint64_t> NodeStorage::used_bytes(const SegmentId& id, std::stop_tok
 }
 
 Result<std::uint64_t> NodeStorage::used_bytes(const LocalSegment& segment, std::stop_token stop) {
-  const auto usage = usage_of(segment, kShown, std::move(stop));
+  if (const auto last = last_used_bytes(segment.id)) return *last;
+  const auto usage = measured(segment, std::move(stop));
   if (!usage) return usage.error();
   return usage->bytes;
 }
@@ -70,22 +79,38 @@ Status NodeStorage::has_room(const SegmentId& id, std::uint64_t bytes, std::stop
     return Error{Code::wrong_state, segment_text(id) + " is offline on node " +
                                         std::to_string(options_.node) +
                                         (present->reason.empty() ? "" : ": " + present->reason)};
-  const auto usage = usage_of(*present, kFresh, std::move(stop));
-  if (!usage) return usage.error();
   const auto below = services_.files.free_bytes(present->folder);
   if (!below) return below.error();
   if (*below < bytes)
     return Error{Code::busy, "the file system of " + present->folder + " has " + text(*below) +
                                  " left, too little for " + text(bytes) + " more"};
-  MutexLock lock(mutex_);
-  Usage& known = usage_[id];
-  const std::uint64_t used = known.bytes + known.allowed;
-  if (used > present->bytes() || bytes > present->bytes() - used)
-    return Error{Code::busy, segment_text(id) + " is full on node " + std::to_string(options_.node) + ": " +
-                                 text(used) + " of " + text(present->bytes()) + " are used, too much for " +
-                                 text(bytes) + " more; enlarge the volume or delete something from it"};
-  known.allowed += bytes;
-  return {};
+  // What is allowed is counted, so that an older measure is good enough to allow more; only a refusal wants
+  // one that has seen the last removals.
+  Status refused;
+  for (const bool is_last : {false, true}) {
+    const auto last = last_usage(id);
+    const base::SteadyTime::duration age =
+        last ? services_.clock.steady_now() - last->measured : base::SteadyTime::duration::max();
+    const base::SteadyTime::duration most =
+        last && !is_last ? std::max<base::SteadyTime::duration>(kFresh, kShare * last->took) : kFresh;
+    if (age >= most) {
+      if (const auto usage = measured(*present, stop); !usage) return usage.error();
+    } else if (is_last) {
+      break;
+    }
+    MutexLock lock(mutex_);
+    Usage& known = usage_[id];
+    const std::uint64_t used = known.bytes + known.allowed;
+    if (used <= present->bytes() && bytes <= present->bytes() - used) {
+      known.allowed += bytes;
+      return {};
+    }
+    refused =
+        Error{Code::busy, segment_text(id) + " is full on node " + std::to_string(options_.node) + ": " +
+                              text(used) + " of " + text(present->bytes()) + " are used, too much for " +
+                              text(bytes) + " more; enlarge the volume or delete something from it"};
+  }
+  return refused;
 }
 
 void NodeStorage::find_warnings(const Devices& devices, const std::vector<LocalSegment>& segments) {
@@ -125,7 +150,7 @@ std::vector<std::string> NodeStorage::space_warnings() const {
   return texts;
 }
 
-void NodeStorage::watch_once(std::stop_token stop) {
+void NodeStorage::look_at_devices(const std::stop_token& stop) {
   const auto as_known = snapshot();
   const auto changed = [&] {
     for (const Device& device : *as_known) {
@@ -141,14 +166,14 @@ void NodeStorage::watch_once(std::stop_token stop) {
       reopen_changed((*change)->devices);
       settle((*change)->devices);
     }
+}
+
+void NodeStorage::measure_all(const std::stop_token& stop) {
   const std::vector<LocalSegment> all = segments();
   for (const LocalSegment& segment : all) {
     if (stop.stop_requested()) return;
     if (segment.state == SegmentState::offline) continue;
-    const auto bytes = services_.files.usage(segment.folder, stop);
-    if (!bytes) continue;  // it may just be given back
-    MutexLock lock(mutex_);
-    usage_[segment.id] = {*bytes, 0, services_.clock.steady_now()};
+    (void)measured(segment, stop).ok();  // it may just be given back
   }
   {
     MutexLock lock(mutex_);
@@ -160,20 +185,38 @@ void NodeStorage::watch_once(std::stop_token stop) {
   find_warnings(*looked(), all);
 }
 
+void NodeStorage::watch_once(std::stop_token stop) {
+  look_at_devices(stop);
+  measure_all(stop);
+}
+
 void NodeStorage::follow(exaconf::ConfigPtr config) {
   MutexLock lock(mutex_);
   to_apply_ = std::move(config);
   turn_free_.notify_all();
 }
 
+// Measuring has a thread of its own: nobody else waits for folders with many files.
 void NodeStorage::begin_watch() {
-  watch_ = std::jthread([this](std::stop_token stop) {
+  const auto each_round = [this](const std::stop_token& stop, bool takes_revisions,
+                                 const std::function<void()>& work) {
     std::stop_callback wake(stop, [this] {
       MutexLock lock(mutex_);
       turn_free_.notify_all();
     });
     while (!stop.stop_requested()) {
       const auto begun = std::chrono::steady_clock::now();
+      work();
+      const auto took = std::chrono::steady_clock::now() - begun;
+      const auto next = begun + std::max<std::chrono::steady_clock::duration>(kRound, kShare * took);
+      MutexLock lock(mutex_);
+      while (!stop.stop_requested() && !(takes_revisions && to_apply_) &&
+             std::chrono::steady_clock::now() < next)
+        if (turn_free_.wait_until(mutex_, next) == std::cv_status::timeout) break;
+    }
+  };
+  watch_ = std::jthread([this, each_round](std::stop_token stop) {
+    each_round(stop, true, [&] {
       exaconf::ConfigPtr revised;
       {
         MutexLock lock(mutex_);
@@ -181,15 +224,11 @@ void NodeStorage::begin_watch() {
       }
       if (revised)
         if (Status done = apply(*revised); !done) note(base::LogLevel::err, done.error().text);
-      watch_once(stop);
-      // With folders that take long to measure, most of the time is left to others.
-      const auto took = std::chrono::steady_clock::now() - begun;
-      const auto next = begun + std::max<std::chrono::steady_clock::duration>(kRound, 10 * took);
-      MutexLock lock(mutex_);
-      while (!stop.stop_requested() && !to_apply_ && std::chrono::steady_clock::now() < next)
-        if (turn_free_.wait_until(mutex_, next) == std::cv_status::timeout) break;
-    }
+      look_at_devices(stop);
+    });
   });
+  measure_ = std::jthread(
+      [this, each_round](std::stop_token stop) { each_round(stop, false, [&] { measure_all(stop); }); });
 }
 
 }  // namespace confd::storage

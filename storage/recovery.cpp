@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <limits>
 
-#include "base/text.h"
+#include "storage/states.h"
 
 namespace confd::storage {
 
@@ -19,8 +20,10 @@ namespace {
 
 constexpr std::chrono::seconds kRound{2};
 constexpr std::chrono::minutes kTell{5};
-constexpr std::chrono::hours kLongest{24};
+constexpr std::chrono::hours kLongest{24}, kCalibrationLife{1};
 constexpr std::uint64_t kMiBytes = 1 << 20;
+// Less is copied before it is known how fast.
+constexpr std::uint64_t kWorthMeasuring = 256 * kMiBytes;
 
 SegmentKey key_of(const SegmentId& id) {
   return {static_cast<std::int64_t>(id.vid), static_cast<int>(id.index), static_cast<int>(id.level)};
@@ -56,20 +59,6 @@ bool others_left_behind(const std::vector<PeerCopy>& copies) {
 }
 
 }  // namespace
-
-RecoveryLimits recovery_limits(const exaconf::Config& config, int node) {
-  const exaconf::Section* section = config.section("Node", std::to_string(node));
-  const auto value = [&](std::string_view key) {
-    const std::string* own = section != nullptr ? section->find(key) : nullptr;
-    if (own == nullptr || own->empty()) own = config.get("EXAStorage", key);
-    return own != nullptr ? *own : std::string();
-  };
-  RecoveryLimits limits;
-  limits.enabled = !base::equals_ignoring_case(value("BgRecEnabled"), "false");
-  const auto mib = base::parse_int(value("BgRecLimit"));
-  if (mib && *mib > 0) limits.bytes_per_second = static_cast<std::uint64_t>(*mib) * kMiBytes;
-  return limits;
-}
 
 std::string recovery_line(const std::string& node, std::uint64_t bytes_left, double bytes_per_second) {
   char size[64];
@@ -116,6 +105,92 @@ void Recovery::restart(std::uint64_t vid) {
   stopped_.erase(vid);
 }
 
+Status Recovery::restore(std::uint64_t vid, std::stop_token stop) {
+  bool found = false;
+  for (const LocalSegment& segment : copies_.storage().segments()) {
+    if (segment.kind != SegmentKind::archive || segment.id.vid != vid) continue;
+    found = true;
+    const auto mine = copies_.find(segment.id);
+    if (!mine) return mine.error();
+    {
+      MutexLock lock(mutex_);
+      to_verify_.insert(segment.id);
+    }
+    mine->files->set_in_step(false);
+    if (Status done = copies_.storage().set_state(segment.id, SegmentState::recovering, stop); !done)
+      return done;
+  }
+  if (!found)
+    return Error{Code::not_found, "node " + std::to_string(link_.own_node()) +
+                                      " has no archive segment of volume " + std::to_string(vid)};
+  restart(vid);
+  return {};
+}
+
+Result<std::string> Recovery::calibration_folder(const std::stop_token& stop) {
+  std::optional<Error> why;
+  for (const LocalSegment& segment : in_order()) {
+    if (segment.state == SegmentState::offline) continue;
+    Status room = copies_.storage().has_room(segment.id, kCalibrationBytes, stop);
+    if (room) return segment.folder + "/incoming";
+    why = room.error();
+  }
+  if (why) return *why;
+  return Error{Code::wrong_state, "node " + std::to_string(link_.own_node()) +
+                                      " has no archive segment: it has nothing to recover"};
+}
+
+Result<Calibration> Recovery::calibrate(std::stop_token stop) {
+  {
+    MutexLock lock(mutex_);
+    if (calibrating_) return Error{Code::busy, "the recovery is being calibrated"};
+    calibrating_ = true;
+  }
+  const auto measure = [&]() -> Result<Calibration> {
+    const auto folder = calibration_folder(stop);
+    if (!folder) return folder.error();
+    std::vector<int> sources;
+    const auto config = services_.config();
+    for (const auto& [id, node] : config->nodes())
+      if (id != link_.own_node() && !is_storage_suspended(*config, id)) sources.push_back(id);
+    return storage::calibrate(link_, {copies_.services().files, services_.clock, *folder}, sources, stop);
+  };
+  const auto measured = measure();
+  const std::uint64_t limit = measured ? storage::automatic_limit(*measured) : 0;
+  {
+    MutexLock lock(mutex_);
+    calibrating_ = false;
+    calibrated_ = services_.clock.steady_now();
+    if (measured) automatic_ = limit;
+  }
+  if (measured) copies_.storage().tell_recovery_limit(limit / kMiBytes);
+  if (services_.log != nullptr && measured)
+    services_.log->info("background recovery may take " + std::to_string(limit / kMiBytes) +
+                        " MiB/s without a BgRecLimit: " + std::to_string(measured->bytes / kMiBytes) +
+                        " MiB " +
+                        (measured->source ? "from node " + std::to_string(*measured->source)
+                                          : std::string("to the disk alone, no other node answers,")) +
+                        " came at " + std::to_string(measured->bytes_per_second() / kMiBytes) + " MiB/s");
+  return measured;
+}
+
+// The first time, and when the last measure is old: the load of another day.
+void Recovery::calibrate_when_due(const std::stop_token& stop) {
+  if (recovery_limits(*services_.config(), link_.own_node()).bytes_per_second > 0) return;
+  {
+    MutexLock lock(mutex_);
+    if (calibrated_ && services_.clock.steady_now() - *calibrated_ < kCalibrationLife) return;
+  }
+  const auto measured = calibrate(stop);
+  if (!measured && services_.log != nullptr && measured.error().code != Code::stopped)
+    services_.log->warn("background recovery goes on without a limit of its own: " + measured.error().text);
+}
+
+std::uint64_t Recovery::automatic_limit() const {
+  MutexLock lock(mutex_);
+  return automatic_;
+}
+
 std::map<SegmentId, Recovery::Left> Recovery::left() const {
   MutexLock lock(mutex_);
   return left_;
@@ -130,20 +205,52 @@ void Recovery::note_left(const SegmentId& id, Left left) {
 }
 
 Status Recovery::may_copy(std::uint64_t vid) const {
-  if (!recovery_limits(*services_.config(), link_.own_node()).enabled)
+  const auto config = services_.config();
+  if (!recovery_limits(*config, link_.own_node()).enabled)
     return Error{Code::wrong_state, "background recovery is switched off (BgRecEnabled)"};
+  const auto volumes = volumes_of(*config);
+  if (const Volume* volume = find_volume(*volumes, static_cast<std::int64_t>(vid)); volume != nullptr) {
+    if (!volume->int_io) return Error{Code::wrong_state, "internal I/O of the volume is switched off"};
+    if (volume->forced_redundancy > 1)
+      return Error{Code::wrong_state, "the volume is forced to redundancy level " +
+                                          std::to_string(volume->forced_redundancy) +
+                                          ": what is written there is not copied"};
+  }
   MutexLock lock(mutex_);
   if (stopped_.contains(vid))
     return Error{Code::wrong_state, "the recovery of volume " + std::to_string(vid) + " is stopped"};
   return {};
 }
 
+// Those of the volumes with the first priority first.
+std::vector<LocalSegment> Recovery::in_order() const {
+  const auto volumes = volumes_of(*services_.config());
+  std::vector<std::pair<int, LocalSegment>> ranked;
+  for (LocalSegment& segment : copies_.storage().segments()) {
+    if (segment.kind != SegmentKind::archive) continue;
+    const Volume* volume = find_volume(*volumes, static_cast<std::int64_t>(segment.id.vid));
+    ranked.emplace_back(volume == nullptr ? std::numeric_limits<int>::max() : volume->priority,
+                        std::move(segment));
+  }
+  std::stable_sort(ranked.begin(), ranked.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<LocalSegment> segments;
+  for (auto& [rank, segment] : ranked) segments.push_back(std::move(segment));
+  return segments;
+}
+
 void Recovery::round(std::stop_token stop) {
   std::set<SegmentId> here;
-  for (const LocalSegment& segment : copies_.storage().segments()) {
+  const bool suspended = is_storage_suspended(*services_.config(), link_.own_node());
+  for (const LocalSegment& segment : in_order()) {
     if (stop.stop_requested()) return;
-    if (segment.kind != SegmentKind::archive || segment.state == SegmentState::offline) continue;
+    if (segment.state == SegmentState::offline) continue;
     here.insert(segment.id);
+    if (suspended) {
+      // No I/O; what is written elsewhere meanwhile is found when it is resumed.
+      if (const auto mine = copies_.find(segment.id)) mine->files->set_in_step(false);
+      continue;
+    }
     const Status done = recover(segment, stop);
     MutexLock lock(mutex_);
     // What lasts is said once.
@@ -159,6 +266,7 @@ void Recovery::round(std::stop_token stop) {
   MutexLock lock(mutex_);
   std::erase_if(left_, [&](const auto& known) { return !here.contains(known.first); });
   std::erase_if(said_, [&](const auto& known) { return !here.contains(known.first); });
+  std::erase_if(to_verify_, [&](const SegmentId& id) { return !here.contains(id); });
 }
 
 Status Recovery::recover(const LocalSegment& segment, std::stop_token stop) {
@@ -175,7 +283,17 @@ Status Recovery::recover(const LocalSegment& segment, std::stop_token stop) {
     return {};
   const auto mine = copies_.find(segment.id);
   if (!mine) return mine.error();
-  auto copies = ask_copies(link_, places, "", stop);
+  bool verify = false;
+  {
+    MutexLock lock(mutex_);
+    verify = to_verify_.contains(segment.id);
+  }
+  if (verify) {
+    if (Status done = mine->files->verify(stop); !done) return done;
+    MutexLock lock(mutex_);
+    to_verify_.erase(segment.id);
+  }
+  auto copies = ask_copies(link_, places, "", suspended_nodes(*services_.config()), stop);
   PeerCopy* me = nullptr;
   bool noted = false, differs = false;
   for (PeerCopy& copy : copies) {
@@ -197,6 +315,7 @@ Status Recovery::recover(const LocalSegment& segment, std::stop_token stop) {
   auto plan = compare(*mine, std::move(copies), stop);
   if (!plan) return plan.error();
   note_left(segment.id, plan->left());
+  if (plan->left().bytes >= kWorthMeasuring) calibrate_when_due(stop);
   if (!plan->wanted.empty())
     if (Status done = copy(*mine, *plan, stop); !done) return done;
   note_left(segment.id, {});
@@ -342,7 +461,8 @@ Status Recovery::pass(std::uint64_t bytes, const SegmentId& id, const std::stop_
     passed_ = 0;
   }
   passed_ += bytes;
-  const std::uint64_t rate = recovery_limits(*services_.config(), link_.own_node()).bytes_per_second;
+  std::uint64_t rate = recovery_limits(*services_.config(), link_.own_node()).bytes_per_second;
+  if (rate == 0) rate = automatic_limit();
   if (rate > 0) {
     const std::chrono::duration<double> takes(static_cast<double>(bytes) / static_cast<double>(rate));
     due_ = std::max(due_, now) + std::chrono::duration_cast<base::SteadyTime::duration>(takes);
@@ -366,33 +486,6 @@ void Recovery::tell() {
       node != config->nodes().end() ? node->second.name : "n" + std::to_string(link_.own_node()), bytes,
       static_cast<double>(passed_) / seconds));
   told_ = now;
-}
-
-void register_recovery_operations(cluster::NodeControl& control, Recovery& recovery) {
-  constexpr std::chrono::seconds kShort{10};
-  control.register_operation("recovery.left",
-                             [&recovery](const Struct&, std::stop_token) -> Result<base::Value> {
-                               base::Array segments;
-                               for (const auto& [id, left] : recovery.left())
-                                 segments.push_back(Struct{{"vid", static_cast<std::int64_t>(id.vid)},
-                                                           {"index", static_cast<std::int64_t>(id.index)},
-                                                           {"level", static_cast<std::int64_t>(id.level)},
-                                                           {"files", static_cast<std::int64_t>(left.files)},
-                                                           {"bytes", static_cast<std::int64_t>(left.bytes)}});
-                               return base::Value(Struct{{"segments", std::move(segments)}});
-                             },
-                             {.repeatable = true, .timeout = kShort});
-  const auto add = [&](const std::string& name, void (Recovery::*run)(std::uint64_t)) {
-    control.register_operation(
-        name,
-        [&recovery, run](const Struct& params, std::stop_token) -> Result<base::Value> {
-          (recovery.*run)(static_cast<std::uint64_t>(params.find("vid")->as_int()));
-          return base::Value();
-        },
-        {.repeatable = true, .timeout = kShort, .params = {{"vid", base::Value::Type::integer}}});
-  };
-  add("recovery.stop", &Recovery::stop);
-  add("recovery.restart", &Recovery::restart);
 }
 
 }  // namespace confd::storage

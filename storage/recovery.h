@@ -5,7 +5,8 @@
 //
 // A copy may call itself complete when it has what all reached copies have, and one of these is in sync or
 // every copy not reached is known to have been left behind (docs/storage-archive.md has the argument).
-// Copying honours BgRecLimit (MiB/s, 0 or empty = none) and BgRecEnabled of the node, else of [EXAStorage].
+// Copying honours BgRecLimit (MiB/s, 0 or empty = automatic), BgRecEnabled of the node, else of [EXAStorage],
+// the priority of volumes, their IntIO and ForcedRedundancy. A suspended node does nothing.
 // Thread-safety: round() from one thread at a time, all else from any.
 #pragma once
 
@@ -22,14 +23,10 @@
 #include "base/mutex.h"
 #include "storage/archive_operations.h"
 #include "storage/archive_peers.h"
+#include "storage/recovery_limits.h"
 
 namespace confd::storage {
 
-struct RecoveryLimits {
-  bool enabled = true;
-  std::uint64_t bytes_per_second = 0;  // 0: none
-};
-RecoveryLimits recovery_limits(const exaconf::Config& config, int node);
 // "Recovery state for node 'n22': 250.60 GiB left | ETF 6m" (spec/storage-behaviour.md §7).
 std::string recovery_line(const std::string& node, std::uint64_t bytes_left, double bytes_per_second);
 
@@ -57,6 +54,15 @@ class Recovery {
   // No copying for this volume until restart(); a copy under way ends with its file undone.
   void stop(std::uint64_t vid);
   void restart(std::uint64_t vid);
+  // The copies of the volume on this node become RECOVERING; every file of theirs is read and compared with
+  // its checksum, and what is missing or wrong comes from the others. Ends a stop().
+  base::Status restore(std::uint64_t vid, std::stop_token stop);
+  // Measures what this node sustains, now; the automatic limit follows from it until the next time. Done
+  // before large recoveries as well, at most once an hour. Errors: Code::busy when it is being done, or no
+  // segment has room; Code::wrong_state without archive segments.
+  base::Result<Calibration> calibrate(std::stop_token stop);
+  // Bytes per second that apply without a BgRecLimit; 0: not measured yet, none.
+  std::uint64_t automatic_limit() const;
 
  private:
   struct Wanted {
@@ -77,6 +83,9 @@ class Recovery {
                     std::stop_token stop);
   base::Status pass(std::uint64_t bytes, const SegmentId& id, const std::stop_token& stop);
   base::Status may_copy(std::uint64_t vid) const;
+  std::vector<LocalSegment> in_order() const;
+  base::Result<std::string> calibration_folder(const std::stop_token& stop);
+  void calibrate_when_due(const std::stop_token& stop);
   void note_left(const SegmentId& id, Left left);
   void tell();
 
@@ -90,12 +99,17 @@ class Recovery {
   mutable base::Mutex mutex_;
   std::map<SegmentId, Left> left_ GUARDED_BY(mutex_);
   std::set<std::uint64_t> stopped_ GUARDED_BY(mutex_);
+  std::set<SegmentId> to_verify_ GUARDED_BY(mutex_);
+  std::uint64_t automatic_ GUARDED_BY(mutex_) = 0;
+  std::optional<base::SteadyTime> calibrated_ GUARDED_BY(mutex_);
+  bool calibrating_ GUARDED_BY(mutex_) = false;
   std::map<SegmentId, std::string> said_ GUARDED_BY(mutex_);
   std::jthread thread_;
 };
 
 //   recovery.left {} -> {segments: [{vid, index, level, files, bytes}]}
-//   recovery.stop {vid}   recovery.restart {vid}
+//   recovery.stop {vid}   recovery.restart {vid}   recovery.restore {vid}
+//   recovery.calibrate {} -> {bytes, bytes_per_second, limit, source (node, or null: the disk alone)}
 // All repeatable. REQUIRES: none of them is registered yet. `recovery` outlives all calls.
 void register_recovery_operations(cluster::NodeControl& control, Recovery& recovery);
 

@@ -85,7 +85,8 @@ std::string read_segment(const Value& value, SegmentReport& segment) {
   members.read("disk", segment.disk);
   members.read("kind", segment.kind);
   members.read("state", segment.state);
-  members.read("used_bytes", segment.used_bytes);
+  if (const Value* used = value.find("used_bytes"); used == nullptr || !used->is_null())
+    members.read("used_bytes", segment.used_bytes.emplace());
   members.read("folder", segment.folder);
   for (const Value& part : members.list("partitions"))
     if (const Value* device = part.find("device"); device != nullptr && device->is_string())
@@ -139,6 +140,11 @@ Result<NodeReport> parse_report(const Value& value) {
   for (const Value& item : segments)
     if (std::string problem = read_segment(item, report.segments.emplace_back()); !problem.empty())
       return Error{Code::internal, std::move(problem)};
+  if (const Value* warnings = value.find("warnings"); warnings != nullptr && warnings->is_array())
+    for (const Value& text : warnings->as_array())
+      if (text.is_string()) report.warnings.push_back(text.as_string());
+  if (const Value* limit = value.find("auto_bg_rec_limit"); limit != nullptr && limit->is_int())
+    report.auto_bg_rec_limit = limit->as_int();
   report.index();
   return report;
 }

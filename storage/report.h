@@ -31,9 +31,9 @@ struct SegmentReport {
   SegmentKey id;
   std::uint64_t blocks = 0, block_size = 0;
   std::string disk, kind;
-  std::string state;  // ONLINE, OFFLINE, RECOVERING
-  std::uint64_t used_bytes = 0;
-  std::vector<std::string> devices;  // that hold parts of it
+  std::string state;                        // ONLINE, OFFLINE, RECOVERING
+  std::optional<std::uint64_t> used_bytes;  // nothing: not measured yet
+  std::vector<std::string> devices;         // that hold parts of it
   std::string folder;
 };
 
@@ -41,6 +41,8 @@ struct NodeReport {
   int node = 0;
   std::vector<DeviceReport> devices;
   std::vector<SegmentReport> segments;
+  std::vector<std::string> warnings;   // of SpaceWarnThreshold
+  std::int64_t auto_bg_rec_limit = 0;  // MiB/s; 0: not measured, or a node of an older version
   // Of `segments`, by id; filled by parse_report().
   const SegmentReport* segment(const SegmentKey& id) const;
 

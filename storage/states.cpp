@@ -47,7 +47,7 @@ std::vector<std::string> conditions_in(const Volume& volume, const NodeStatuses&
   for (const int node : nodes_of(volume.placement)) {
     const auto found = nodes.find(node);
     if (found != nodes.end() && found->second.state == NodeState::suspended)
-      conditions.push_back("node " + std::to_string(node) + " is resumed");
+      conditions.push_back(resumed_condition(node));
   }
   for (int index = 0; index < volume.masters; ++index) {
     std::vector<std::string> holders;
@@ -115,6 +115,17 @@ NodeStatuses node_statuses(const exaconf::Config& config, const std::map<int, No
     statuses.emplace(id, status);
   }
   return statuses;
+}
+
+std::set<int> suspended_nodes(const exaconf::Config& config) {
+  std::set<int> nodes;
+  for (const auto& [id, node] : config.nodes())
+    if (is_storage_suspended(config, id)) nodes.insert(id);
+  return nodes;
+}
+
+std::string resumed_condition(int node) {
+  return "node " + std::to_string(node) + " is resumed";
 }
 
 std::vector<std::string> conditions_of(const Volume& volume, const NodeStatuses& nodes) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -39,6 +40,9 @@ using NodeStatuses = std::map<int, NodeStatus>;
 // when it is off.
 NodeStatuses node_statuses(const exaconf::Config& config, const std::map<int, NodeReport>& reports);
 bool is_storage_suspended(const exaconf::Config& config, int node);
+std::set<int> suspended_nodes(const exaconf::Config& config);
+// "node 12 is resumed": the condition that each suspended node with a part of the volume makes.
+std::string resumed_condition(int node);
 
 struct SegmentStatus {
   Segment segment;

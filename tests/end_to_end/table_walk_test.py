@@ -23,6 +23,8 @@ WANT_MORE_NODES = {
     "st_volume_append_node": "NotFound", "st_volume_move_node": "NotFound", "st_volume_change_owner": "Forbidden", "st_volume_change_permissions": "Forbidden",
     "st_volume_delete": "Forbidden", "st_volume_remove_label": "NotFound", "st_volume_decrease_redundancy": "BadParameter", "st_node_resume": "WrongState",
     "st_device_add": "Exists", "st_node_get_link_speed": "Unsupported",
+    # Of a data volume: its copies are the database's business.
+    "st_node_restore": "Unsupported", "st_node_stop_restore": "Unsupported",
 }
 # Open to these groups, and of their members to the owner of the thing alone.
 OWNERS_ONLY = {"st_volume_change_owner", "st_volume_change_permissions", "st_volume_delete"}

@@ -51,6 +51,9 @@ TEST_CASE("st_node_list tells of every storage node, by its number") {
   CHECK(test.node("0", "space_warn_threshold") == "90");
   CHECK(test.node("0", "bg_recovery_enabled") == "true");
   CHECK(test.node("0", "bg_rec_limit") == "0");
+  CHECK(test.node("0", "auto_bg_rec_limit") == "0");
+  test.storage.auto_bg_rec_limit = 80;
+  CHECK(test.node("1", "auto_bg_rec_limit") == "80");
   const base::Value& device = run.output->find("0")->find("hdds")->as_array()[0];
   CHECK(device.find("name")->as_string() == "/exa/data/storage/dev.1");
   CHECK(device.find("type")->as_string() == "disk1");
@@ -176,6 +179,25 @@ TEST_CASE("st_device_add takes a device into use and writes it to the disk, or t
   CHECK(test.run("st_device_add",
                  R"({"node": 12, "disk": "disk1", "devname": "dev.6", "sector_size": "3 KiB"})")
             .says("power of two"));
+}
+
+TEST_CASE("st_device_add opens a device as the disk's others are opened, unless it is told otherwise") {
+  Nodes test;
+  const auto direct_io = [&] { return test.storage.added.find("direct_io")->as_bool(); };
+  REQUIRE(
+      test.run("st_device_add",
+               R"({"node": 12, "disk": "slow", "devname": "dev.2", "direct_io": false, "ephemeral": true})")
+          .text == "");
+  CHECK_FALSE(direct_io());
+  REQUIRE(test.run("st_device_add", R"({"node": 12, "disk": "slow", "devname": "dev.3"})").text == "");
+  CHECK_FALSE(direct_io());
+  CHECK(test.storage.added.find("ephemeral")->as_bool());
+  REQUIRE(test.run("st_device_add", R"({"node": 12, "disk": "slow", "devname": "dev.4", "direct_io": true})")
+              .text == "");
+  CHECK(direct_io());
+  REQUIRE(test.run("st_device_add", R"({"node": 12, "disk": "disk1", "devname": "dev.5"})").text == "");
+  CHECK(direct_io());
+  CHECK_FALSE(test.storage.added.find("ephemeral")->as_bool());
 }
 
 TEST_CASE("st_device_add names no device in EXAConf that the node refused") {

@@ -7,7 +7,9 @@
 #include <memory>
 #include <string>
 
+#include "exaconf/transaction.h"
 #include "storage/local_archive_store.h"
+#include "storage/node_storage_operations.h"
 #include "storage/recovery.h"
 #include "tests/storage/storage_node.h"
 #include "tests/support/fake_file_system.h"
@@ -71,6 +73,9 @@ class ArchiveCluster {
         if (!there.answers()) return away(node);
         const auto part = (*source)->read(cluster_.piece);
         if (!part) return part.error();
+        if (cluster_.bytes_per_second > 0)
+          cluster_.clock.advance(
+              std::chrono::nanoseconds(1'000'000'000 * part->size() / cluster_.bytes_per_second));
         if (part->empty()) return (*source)->about();
         if (base::Status done = sink(*part); !done) return done.error();
       }
@@ -116,14 +121,17 @@ class ArchiveCluster {
       REQUIRE(storage->apply(*all.config).ok());
       copies = std::make_unique<storage::ArchiveCopies>(*storage, archive_services(files, all.clock, random));
       control = std::make_unique<cluster::NodeControl>(number);
+      storage::register_storage_operations(*control, *storage);
       storage::register_archive_operations(*control, *copies);
       recovery = std::make_unique<storage::Recovery>(
           link, *copies,
           storage::Recovery::Services{all.clock, [this] { return all.config; }, nullptr,
                                       [this](base::SteadyTime until, std::stop_token) {
+                                        if (stop_when_waiting != nullptr) stop_when_waiting->request_stop();
                                         const auto now = all.clock.steady_now();
                                         if (until > now) all.clock.advance(until - now);
                                       }});
+      storage::register_recovery_operations(*control, *recovery);
       up = true;
     }
     // Counts down to its death, when one is planned.
@@ -157,6 +165,7 @@ class ArchiveCluster {
     std::unique_ptr<cluster::NodeControl> control;
     std::unique_ptr<storage::Recovery> recovery;
     std::atomic<bool> up{true};
+    std::stop_source* stop_when_waiting = nullptr;  // of what its recovery does then
     std::atomic<int> dies_in{0};
   };
 
@@ -178,6 +187,14 @@ class ArchiveCluster {
         "\n    BlockSize = 512 KiB\n    StripeSize = 512 KiB\n    Owner = 500 : 500\n    ID = 7\n\n" +
         settings);
     config = load_config(text);
+  }
+  // A further revision of EXAConf.
+  void edit(const std::string& section, const std::string& key, const std::string& value) {
+    exaconf::Transaction edits(config);
+    REQUIRE(edits.set(section, key, value).ok());
+    auto next = exaconf::seal(edits.document(), config->revision() + 1);
+    REQUIRE(next.ok());
+    config = *next;
   }
   void allocate(const storage::Segment& segment, std::uint64_t blocks, storage::SegmentState state) {
     const storage::SegmentId id{7, static_cast<std::uint32_t>(segment.id.index),
@@ -231,9 +248,29 @@ class ArchiveCluster {
   FakeClock clock;
   exaconf::ConfigPtr config;
   std::size_t piece = 100;
+  std::uint64_t bytes_per_second = 0;  // of what is fetched; 0: takes no time
 
  private:
   std::map<int, std::unique_ptr<Node>> nodes_;
 };
+
+// Copies of a segment hold the same.
+inline void check_equal(ArchiveCluster& cluster) {
+  std::map<int, std::uint64_t> digests;
+  for (const storage::Segment& segment : storage::layout_of(cluster.volume()).segments) {
+    const storage::SegmentId id{7, static_cast<std::uint32_t>(segment.id.index),
+                                static_cast<std::uint32_t>(segment.id.level)};
+    auto copy = cluster.at(segment.node).copies->find(id);
+    REQUIRE(copy.ok());
+    REQUIRE(copy->place.state == storage::SegmentState::online);
+    const auto state = copy->files->state("", {});
+    REQUIRE(state.ok());
+    REQUIRE(state->in_step);
+    REQUIRE(state->missed.empty());
+    REQUIRE(state->damaged == 0);
+    const auto [known, added] = digests.emplace(segment.id.index, state->digest);
+    REQUIRE(known->second == state->digest);
+  }
+}
 
 }  // namespace confd::test

@@ -222,7 +222,7 @@ TEST_CASE("the report has devices and segments with the numbers of the spec's sa
               {"kind", "data"},
               {"state", "ONLINE"},
               {"reason", ""},
-              {"used_bytes", 0},
+              {"used_bytes", Value()},  // not measured yet
               {"partitions",
                base::Array{Struct{{"device", "dev.1"}, {"start_sector", 0}, {"sectors", 5242880}}}},
               {"folder", "/exa/data/storage/dev.1.d/0/0.1"}}) {

@@ -12,25 +12,7 @@ namespace {
 using base::Code;
 using base::Status;
 using test::ArchiveCluster;
-
-// Copies of a segment hold the same.
-void check_equal(ArchiveCluster& cluster) {
-  std::map<int, std::uint64_t> digests;
-  for (const Segment& segment : layout_of(cluster.volume()).segments) {
-    const SegmentId id{7, static_cast<std::uint32_t>(segment.id.index),
-                       static_cast<std::uint32_t>(segment.id.level)};
-    auto copy = cluster.at(segment.node).copies->find(id);
-    REQUIRE(copy.ok());
-    REQUIRE(copy->place.state == SegmentState::online);
-    const auto state = copy->files->state("", {});
-    REQUIRE(state.ok());
-    REQUIRE(state->in_step);
-    REQUIRE(state->missed.empty());
-    REQUIRE(state->damaged == 0);
-    const auto [known, added] = digests.emplace(segment.id.index, state->digest);
-    REQUIRE(known->second == state->digest);
-  }
-}
+using test::check_equal;
 
 TEST_CASE("files go to two nodes and are found from any") {
   ArchiveCluster cluster;

@@ -279,11 +279,36 @@ TEST_CASE("usage is measured, and a full segment takes no more") {
       "enlarge the volume or delete something from it");
   storage.files.put_file(StorageNode::folder(kFirst) + "/file", kMiB);
   storage.clock.advance(std::chrono::seconds(70));
+  CHECK(*storage.node->used_bytes(kFirst, {}) == 3 * kMiB);  // told as last known: nobody waits for a measure
+  CHECK(storage.node->has_room(kFirst, 2 * kMiB, {}).ok());  // while this may take its time
+  storage.node->watch_once({});
   CHECK(*storage.node->used_bytes(kFirst, {}) == kMiB);
-  CHECK(storage.node->has_room(kFirst, 2 * kMiB, {}).ok());
   storage.files.set_free_bytes(100);
   CHECK(storage.node->has_room(kFirst, 101, {}).error().text.find("the file system of") == 0);
   CHECK(storage.node->has_room({5, 0, 1}, 1, {}).error().code == Code::not_found);
+}
+
+TEST_CASE("what was never measured is not told, and telling measures nothing") {
+  StorageNode storage;
+  REQUIRE(storage.allocate(kFirst, 1024));
+  storage.files.put_file(StorageNode::folder(kFirst) + "/file", kMiB);
+  CHECK_FALSE(storage.node->last_used_bytes(kFirst));
+  storage.node->watch_once({});
+  storage.files.put_file(StorageNode::folder(kFirst) + "/more", kMiB);
+  storage.clock.advance(std::chrono::hours(1));
+  CHECK(storage.node->last_used_bytes(kFirst) == kMiB);
+  storage.node->watch_once({});
+  CHECK(storage.node->last_used_bytes(kFirst) == 2 * kMiB);
+}
+
+TEST_CASE("a segment that looks full by an old measure is measured before anybody is refused") {
+  StorageNode storage;
+  REQUIRE(storage.allocate(kFirst, 1024));  // 4 MiB
+  storage.files.put_file(StorageNode::folder(kFirst) + "/file", 4 * kMiB);
+  storage.node->watch_once({});
+  storage.files.put_file(StorageNode::folder(kFirst) + "/file", kMiB);
+  storage.clock.advance(std::chrono::seconds(5));
+  CHECK(storage.node->has_room(kFirst, 3 * kMiB, {}).ok());
 }
 
 TEST_CASE("a segment does not shrink below what its files take") {

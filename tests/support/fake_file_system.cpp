@@ -106,6 +106,15 @@ Status FakeFileSystem::rename(const std::string& from, const std::string& to) {
 Status FakeFileSystem::remove(const std::string& path) {
   MutexLock lock(mutex_);
   if (Status ok = step("cannot remove " + path); !ok) return ok;
+  if (folders_.count(path)) {
+    const auto is_below = [&](const auto& entry) { return base::parent_directory(entry.first) == path; };
+    if (std::any_of(names_.begin(), names_.end(), is_below) ||
+        std::any_of(folders_.begin(), folders_.end(),
+                    [&](const auto& entry) { return entry.first != path && is_below(entry); }))
+      return Error{Code::io_error, "cannot remove " + path + ": Directory not empty"};
+    folders_.erase(path);
+    return {};
+  }
   if (!names_.erase(path))
     return Error{Code::not_found, "cannot remove " + path + ": No such file or directory"};
   return {};

@@ -13,6 +13,7 @@
 #include <tuple>
 #include <vector>
 
+#include "base/mutex.h"
 #include "cluster/node_control.h"
 
 namespace confd::test {
@@ -49,6 +50,11 @@ class FakeStorageNodes : public cluster::PeerLink {
                                  [this, name](const base::Struct& params, std::stop_token) {
                                    return run(own_, "storage." + std::string(name), params);
                                  });
+    for (const char* name : {"recovery.stop", "recovery.restore", "recovery.calibrate", "archive.find",
+                             "archive.clear", "archive.note"})
+      control.register_operation(name, [this, name](const base::Struct& params, std::stop_token) {
+        return run(own_, name, params);
+      });
     control.set_peer_link(*this);
   }
 
@@ -77,7 +83,10 @@ class FakeStorageNodes : public cluster::PeerLink {
       refuse;
   // "12 storage.allocate", in order, without reports.
   std::vector<std::string> calls;
-  std::map<int, base::Struct> others;  // answers to operations that are not storage.*, by node
+  std::map<std::string, base::Struct> others;  // answers to operations that are not storage.*
+  base::Struct added;                          // by the last storage.device_add
+  std::vector<base::Struct> asked;             // parameters of these
+  std::int64_t auto_bg_rec_limit = 0;          // in all reports
 
  private:
   static std::int64_t number(const base::Struct& params, std::string_view name) {
@@ -97,7 +106,14 @@ class FakeStorageNodes : public cluster::PeerLink {
       if (auto error = refuse(id, operation, params)) return *error;
     Node& node = nodes[id];
     if (operation == "storage.report") return report(id, node);
+    // Copies of archive segments are asked at the same time.
+    base::MutexLock lock(mutex_);
     calls.push_back(std::to_string(id) + " " + operation);
+    if (!operation.starts_with("storage.")) {
+      asked.push_back(params);
+      const auto answer = others.find(operation);
+      return answer == others.end() ? base::Value() : base::Value(answer->second);
+    }
     if (operation.starts_with("storage.device_")) return device(node, operation.substr(15), params);
     const Key key{number(params, "vid"), number(params, "index"), number(params, "level")};
     if (operation == "storage.allocate") return allocate(id, node, key, params);
@@ -145,6 +161,7 @@ class FakeStorageNodes : public cluster::PeerLink {
                                     [&](const FakeDevice& device) { return device.name == name; });
     if (what == "add") {
       if (found != node.devices.end()) return base::Error{base::Code::exists, "the device is there"};
+      added = params;
       node.devices.push_back({name, text(params, "disk"), 1 << 20});
       return base::Value();
     }
@@ -197,11 +214,14 @@ class FakeStorageNodes : public cluster::PeerLink {
                                       {"partitions", std::move(partitions)},
                                       {"folder", "/exa/data/storage/x"}});
     }
-    return base::Value(
-        base::Struct{{"node", id}, {"devices", std::move(devices)}, {"segments", std::move(segments)}});
+    return base::Value(base::Struct{{"node", id},
+                                    {"devices", std::move(devices)},
+                                    {"segments", std::move(segments)},
+                                    {"auto_bg_rec_limit", auto_bg_rec_limit}});
   }
 
   const int own_;
+  base::Mutex mutex_;
 };
 
 }  // namespace confd::test
