@@ -1,11 +1,10 @@
 #include "jobs/remote_volume_rules.h"
 
 #include <algorithm>
-#include <cctype>
 
 #include "base/text.h"
-#include "jobs/account.h"
 #include "jobs/node_rules.h"
+#include "jobs/volume_rules.h"
 #include "storage/remote_volume_probe.h"
 
 namespace confd::jobs {
@@ -18,37 +17,16 @@ constexpr std::int64_t kFirstId = 10000;
 constexpr std::int64_t kLastId = 99999;
 constexpr std::string_view kOuterKinds[] = {"RemoteVolume", "ObjectVolume"};
 
-bool is_number(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return std::isdigit(static_cast<unsigned char>(c)) != 0;
-  });
-}
-
-std::int64_t user_id_given_as(const exaconf::Config& config, const base::Value& value) {
-  const auto id = value.is_int() ? std::optional(value.as_int()) : base::parse_int(value.as_string());
-  if (!id) return known_user(config, value.as_string()).id;
-  if (config.user_by_id(*id) == nullptr)
-    throw JobError{Code::not_found,
-                   "a user with the id " + std::to_string(*id) + " does not exist; see user_list"};
-  return *id;
-}
-
 }  // namespace
 
 void check_outer_volume_name(const exaconf::Config& config, std::string_view parameter,
                              const std::string& name) {
-  const bool is_plain = base::is_valid_utf8(name) && std::all_of(name.begin(), name.end(), [](char c) {
-                          return static_cast<unsigned char>(c) >= 0x20 && c != 0x7F;
-                        });
-  if (name.empty() || name.size() > 64 || !is_plain || base::trim(name) != name ||
-      name.find_first_of("/:[]#'\",") != std::string::npos || is_number(name))
-    refuse_parameter(parameter, "'" + name +
-                                    "' can't be the name of a volume: 1 to 64 bytes without / : [ ] # ' \" , "
-                                    "and without blanks at the ends, and no number (that would be an id)");
-  for (const std::string_view kind : {"EXAVolume", "RemoteVolume", "ObjectVolume"})
-    if (config.section(kind, name) != nullptr)
-      throw JobError{Code::exists,
-                     "a volume '" + name + "' exists already ([" + std::string(kind) + " : " + name + "])"};
+  const bool is_number =
+      !name.empty() && std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
+  if (is_number)
+    refuse_parameter(parameter,
+                     "'" + name + "' can't be the name of a volume: that would be an id; add a letter");
+  check_new_volume_name(config, parameter, name);
 }
 
 bool is_outer_volume_id_free(const exaconf::Config& config, std::int64_t id) {
@@ -67,24 +45,10 @@ void check_outer_volume_id(const exaconf::Config& config, std::string_view param
 
 exaconf::Owner given_owner(JobContext& context) {
   const exaconf::Config& config = context.config();
-  const base::Value* given = context.param("owner");
-  if (given == nullptr) {
-    const exaconf::User* caller = config.user(context.caller().user);
-    if (caller == nullptr) return {};  // root without a section in [Users]
-    const exaconf::Group* group = config.group(caller->group);
-    return {caller->id, group == nullptr ? 0 : group->id};
-  }
-  base::Array parts;
-  if (given->is_array())
-    parts = given->as_array();
-  else
-    for (const std::string& part : base::split(given->as_string(), ':'))
-      parts.emplace_back(std::string(base::trim(part)));
-  if (parts.size() != 2 || std::any_of(parts.begin(), parts.end(), [](const base::Value& part) {
-        return !part.is_int() && !(part.is_string() && !part.as_string().empty());
-      }))
-    refuse_parameter("owner", "must be a user and a group, by ids or names, as in [500, 500]");
-  return {user_id_given_as(config, parts[0]), group_given_as(config, parts[1]).id};
+  const exaconf::User* caller = config.user(context.caller().user);
+  if (caller == nullptr) return owner_param(context, {});  // root without a section in [Users]
+  const exaconf::Group* group = config.group(caller->group);
+  return owner_param(context, {caller->id, group == nullptr ? 0 : group->id});
 }
 
 std::vector<std::string> users_of_outer_volume(const exaconf::Config& config, const std::string& name,

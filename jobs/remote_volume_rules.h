@@ -18,7 +18,7 @@
 
 namespace confd::jobs {
 
-// Names of volumes of all three kinds are one space. Throws Code::bad_parameter, Code::exists.
+// As check_new_volume_name(), and no number: jobs of these volumes take an id or a name.
 void check_outer_volume_name(const exaconf::Config& config, std::string_view parameter,
                              const std::string& name);
 

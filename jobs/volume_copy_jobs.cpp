@@ -58,6 +58,17 @@ void allocate_added(JobContext& context, const StorageNow& now, const Volume& vo
   allocate(context, now, volume, storage::layout_of(volume).segment_blocks, added);
 }
 
+// Allocates what `after` has more and writes where it lies. `what`: "can't be extended", of the volume.
+void add_segments(JobContext& context, const StorageNow& now, const Volume& before, const Volume& after,
+                  bool are_empty_copies, const std::string& what) {
+  const std::vector<NewSegment> added = added_segments(before, after, are_empty_copies);
+  std::vector<int> nodes;
+  for (const NewSegment& segment : added) nodes.push_back(segment.node);
+  check_nodes_online(now, nodes, named(before) + " " + what);
+  allocate_added(context, now, after, added);
+  write_new_placement(context, before, after.placement);
+}
+
 void check_not_moving(const Volume& volume) {
   for (const auto& row : volume.placement)
     for (const Holder& holder : row)
@@ -117,12 +128,7 @@ std::optional<base::Value> st_volume_append_node(JobContext& context) {
   const Volume after = appended(context, volume);
   const auto now = look_at_storage(context);
   // Ids of copies count the masters, not the nodes: what was there keeps its name.
-  const std::vector<NewSegment> added = added_segments(volume, after, false);
-  std::vector<int> nodes;
-  for (const NewSegment& segment : added) nodes.push_back(segment.node);
-  check_nodes_online(*now, nodes, named(volume) + " can't be extended");
-  allocate_added(context, *now, after, added);
-  write_new_placement(context, volume, after.placement);
+  add_segments(context, *now, volume, after, false, "can't be extended");
   set_key(context, volume, "Size", storage::exact_size(after.size));
   return std::nullopt;
 }
@@ -300,12 +306,7 @@ std::optional<base::Value> st_volume_increase_redundancy(JobContext& context) {
                         ? with_given(context, volume, node_list_param(context, "nodes"))
                         : with_own(context, volume, *now);
   after.redundancy += delta_of(context);
-  const std::vector<NewSegment> added = added_segments(volume, after, true);
-  std::vector<int> nodes;
-  for (const NewSegment& segment : added) nodes.push_back(segment.node);
-  check_nodes_online(*now, nodes, named(volume) + " can't get more copies");
-  allocate_added(context, *now, volume, added);
-  write_new_placement(context, volume, after.placement);
+  add_segments(context, *now, volume, after, true, "can't get more copies");
   return std::nullopt;
 }
 

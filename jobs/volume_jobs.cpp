@@ -71,36 +71,6 @@ constexpr std::string_view kCreateExamples[] = {
     R"({"name": "LocalArchiveVolume1", "disk": "disk1", "type": "archive", "size": "2 TiB", "num_master_nodes": 1, "nodes": [11], "redundancy": 1, "block_size": "512 KiB", "stripe_size": "512 KiB", "partition_size": "256 GiB", "shared": true, "owner": [500, 500]})",
 };
 
-std::int64_t owner_id(const base::Value& given,
-                      const std::function<std::optional<std::int64_t>(std::optional<std::int64_t> id,
-                                                                      const std::string& name)>& find) {
-  const auto number = given.is_int()      ? std::optional(given.as_int())
-                      : given.is_string() ? base::parse_int(given.as_string())
-                                          : std::nullopt;
-  if (!number && !given.is_string()) refuse_parameter("owner", "must be a user and a group, by id or name");
-  const std::string name = given.is_string() ? given.as_string() : std::to_string(*number);
-  const auto id = find(number, name);
-  if (!id) throw JobError{Code::not_found, "parameter 'owner': there is no '" + name + "' in EXAConf"};
-  return *id;
-}
-
-exaconf::Owner owner_param(JobContext& context) {
-  const base::Value* given = context.param("owner");
-  if (given == nullptr) return {500, 500};
-  if (given->as_array().size() != 2) refuse_parameter("owner", "must hold a user and a group");
-  const exaconf::Config& config = context.config();
-  exaconf::Owner owner;
-  owner.uid = owner_id(given->as_array()[0], [&](auto id, const std::string& name) {
-    const exaconf::User* user = id ? config.user_by_id(*id) : config.user(name);
-    return user != nullptr ? std::optional(user->id) : std::nullopt;
-  });
-  owner.gid = owner_id(given->as_array()[1], [&](auto id, const std::string& name) {
-    const exaconf::Group* group = id ? config.group_by_id(*id) : config.group(name);
-    return group != nullptr ? std::optional(group->id) : std::nullopt;
-  });
-  return owner;
-}
-
 std::uint64_t block_param(JobContext& context, std::string_view name, std::uint64_t otherwise) {
   if (context.param(name) == nullptr) return otherwise;
   const std::uint64_t bytes = size_param(context, name);
@@ -156,7 +126,7 @@ Volume asked_volume(JobContext& context) {
   volume.masters = static_cast<int>(volume.placement.size());
   volume.redundancy = static_cast<int>(volume.placement.front().size());
   check_disk(context.config(), volume.disk, nodes);
-  volume.owner = owner_param(context);
+  volume.owner = owner_param(context, {500, 500});
   volume.block_size = block_param(context, "block_size", archive ? 64 << 10 : 4 << 10);
   volume.stripe_size = block_param(
       context, "stripe_size", std::max<std::uint64_t>(volume.block_size, archive ? 64 << 10 : 256 << 10));

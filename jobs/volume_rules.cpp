@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "exaconf/value_types.h"
+#include "jobs/account.h"
 #include "jobs/node_rules.h"
 
 namespace confd::jobs {
@@ -28,6 +29,15 @@ base::Struct allocation_params(const Volume& volume, std::uint64_t blocks, const
   params.append("kind", storage::segment_kind(volume));
   params.append("state", segment.is_empty_copy ? "RECOVERING" : "ONLINE");
   return params;
+}
+
+std::int64_t user_id_given_as(const exaconf::Config& config, const base::Value& value) {
+  const auto id = value.is_int() ? std::optional(value.as_int()) : base::parse_int(value.as_string());
+  if (!id) return known_user(config, value.as_string()).id;
+  if (config.user_by_id(*id) == nullptr)
+    throw JobError{Code::not_found,
+                   "a user with the id " + std::to_string(*id) + " does not exist; see user_list"};
+  return *id;
 }
 
 }  // namespace
@@ -64,7 +74,8 @@ Volume usable_volume(JobContext& context) {
 
 void check_new_volume_name(const exaconf::Config& config, std::string_view parameter,
                            const std::string& name) {
-  const bool is_plain = std::all_of(name.begin(), name.end(), [](unsigned char c) { return c >= 0x20; });
+  const bool is_plain =
+      std::all_of(name.begin(), name.end(), [](unsigned char c) { return c >= 0x20 && c != 0x7F; });
   if (name.empty() || name.size() > 64 || !is_plain || !base::is_valid_utf8(name) ||
       name.find_first_of("/:[]#'\",") != std::string::npos || base::trim(name) != name)
     refuse_parameter(parameter, "'" + name +
@@ -74,6 +85,23 @@ void check_new_volume_name(const exaconf::Config& config, std::string_view param
     if (config.section(kind, name) != nullptr)
       throw JobError{Code::exists,
                      "a volume '" + name + "' exists already ([" + std::string(kind) + " : " + name + "])"};
+}
+
+exaconf::Owner owner_param(JobContext& context, exaconf::Owner otherwise) {
+  const exaconf::Config& config = context.config();
+  const base::Value* given = context.param("owner");
+  if (given == nullptr) return otherwise;
+  base::Array parts;
+  if (given->is_array())
+    parts = given->as_array();
+  else
+    for (const std::string& part : base::split(given->as_string(), ':'))
+      parts.emplace_back(std::string(base::trim(part)));
+  if (parts.size() != 2 || std::any_of(parts.begin(), parts.end(), [](const base::Value& part) {
+        return !part.is_int() && !(part.is_string() && !part.as_string().empty());
+      }))
+    refuse_parameter("owner", "must be a user and a group, by ids or names, as in [500, 500]");
+  return {user_id_given_as(config, parts[0]), group_given_as(config, parts[1]).id};
 }
 
 void check_volume_owner(JobContext& context, const Volume& volume, std::string_view verb) {

@@ -38,6 +38,9 @@ storage::Volume known_volume(JobContext& context);
 // or its segments were not made yet.
 storage::Volume usable_volume(JobContext& context);
 
+// The parameter `owner`: [uid, gid], [user, group], "uid:gid" or "user:group". Throws Code::bad_parameter,
+// Code::not_found.
+exaconf::Owner owner_param(JobContext& context, exaconf::Owner otherwise);
 // Names are a space of their own over volumes of all three kinds (spec/exaconf.md §5).
 void check_new_volume_name(const exaconf::Config& config, std::string_view parameter,
                            const std::string& name);

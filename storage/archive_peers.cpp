@@ -119,6 +119,19 @@ Error none_in_sync(const std::vector<PeerCopy>& copies) {
   return {Code::wrong_state, text};
 }
 
+std::uint64_t next_version(const std::vector<PeerCopy>& copies) {
+  constexpr std::uint64_t kLeap = std::uint64_t{1} << 20;
+  std::uint64_t highest = 0;
+  bool is_one_away = false;
+  for (const PeerCopy& copy : copies) {
+    if (copy.away)
+      is_one_away = true;
+    else
+      highest = std::max(highest, copy.counter);
+  }
+  return highest + (is_one_away ? kLeap : 1);
+}
+
 Status change_copies(ArchiveLink& link, const std::vector<PeerCopy>& copies,
                      const std::vector<std::size_t>& reached,
                      const std::function<Status(std::size_t, const base::Array&)>& change,
@@ -164,12 +177,9 @@ Status clear_copies(ArchiveLink& link, const std::vector<CopyPlace>& places, con
   const auto copies = ask_copies(link, places, "", suspended, stop);
   if (first_in_sync(copies) == nullptr) return none_in_sync(copies);
   std::vector<std::size_t> reached;
-  std::uint64_t version = 1;
-  for (std::size_t i = 0; i < copies.size(); ++i) {
-    if (copies[i].away) continue;
-    reached.push_back(i);
-    version = std::max(version, copies[i].counter + 1);
-  }
+  for (std::size_t i = 0; i < copies.size(); ++i)
+    if (!copies[i].away) reached.push_back(i);
+  const std::uint64_t version = next_version(copies);
   const auto clear = [&](std::size_t i, const base::Array& without) -> Status {
     Struct params = copy_params(copies[i].place.id);
     params.set("version", static_cast<std::int64_t>(version));

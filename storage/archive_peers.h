@@ -49,6 +49,11 @@ base::Error none_in_sync(const std::vector<PeerCopy>& copies);
 // Runs `task` with 0 .. count-1 at the same time, one of them on this thread.
 void in_parallel(std::size_t count, const std::function<void(std::size_t)>& task);
 
+// Newer than all that any copy may hold. A copy that is away may have changes of writers that died with it
+// (as many as were at work, far fewer than the leap). With the next number such a change could have the
+// version of one that is acknowledged meanwhile, and win over it when the copy is back.
+std::uint64_t next_version(const std::vector<PeerCopy>& copies);
+
 // Runs `change` (a commit or a removal) on all `reached`; all else of `copies`, and where it fails, is noted
 // as having missed it, on each copy that has it. Ok when one that is in sync has it, with the notes.
 // `change` gets the index in `copies` and the nodes without.

@@ -61,22 +61,6 @@ const PeerCopy* newest(const std::vector<PeerCopy>& copies) {
   return found != nullptr && is_live(*found) ? found : nullptr;
 }
 
-// Newer than all that any copy may hold. A copy that is away may have changes of writers that died with it
-// (as many as were at work, far fewer than the leap). With the next number such a change could have the
-// version of one that is acknowledged meanwhile, and win over it when the copy is back.
-std::uint64_t next_version(const std::vector<PeerCopy>& copies) {
-  constexpr std::uint64_t kLeap = std::uint64_t{1} << 20;
-  std::uint64_t highest = 0;
-  bool is_one_away = false;
-  for (const PeerCopy& copy : copies) {
-    if (copy.away)
-      is_one_away = true;
-    else
-      highest = std::max(highest, copy.counter);
-  }
-  return highest + (is_one_away ? kLeap : 1);
-}
-
 }  // namespace
 
 std::vector<int> ranked_masters(const std::string& path, int masters) {

@@ -134,7 +134,7 @@ TEST_CASE("st_volume_create refuses what can't be, and then takes nothing") {
       {params("[11]", R"("redundancy": 1, "num_master_nodes": 2)"), Code::bad_parameter, "between 1 and 1"},
       {with(R"("owner": [500])"), Code::bad_parameter, "a user and a group"},
       {with(R"("owner": [500, "nobody"])"), Code::not_found, "'nobody'"},
-      {with(R"("owner": [77, 500])"), Code::not_found, "'77'"},
+      {with(R"("owner": [77, 500])"), Code::not_found, "the id 77"},
       {with(R"("block_size": "1 KiB")"), Code::bad_parameter, "no multiple of 4 KiB"},
       {with(R"("block_size": "64 KiB", "stripe_size": "96 KiB")"), Code::bad_parameter,
        "no multiple of the block"},
@@ -167,6 +167,7 @@ TEST_CASE("st_volume_create refuses names, sizes, disks and nodes that can't be 
   };
   CHECK_THAT(refused("\"new\"", "\"a/b\""), Catch::Contains("can't be the name of a volume"));
   CHECK_THAT(refused("\"new\"", "\"\""), Catch::Contains("can't be the name of a volume"));
+  CHECK_THAT(refused("\"new\"", "\"a\x7F\""), Catch::Contains("can't be the name of a volume"));
   CHECK_THAT(refused("\"new\"", "\"backups\""), Catch::Contains("[RemoteVolume : backups]"));
   CHECK_THAT(refused("\"new\"", "\"v\"", kMirrored), Catch::Contains("'v' exists already"));
   CHECK_THAT(refused("\"1 GiB\"", "\"much\""), Catch::Contains("'much' is no size"));

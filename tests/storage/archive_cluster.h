@@ -69,6 +69,7 @@ class ArchiveCluster {
       if (!there.answers()) return away(node);
       const auto source = there.control->open_source(operation, params, transfer.stop);
       if (!source) return source.error();
+      if (const auto told = cluster_.at(own_).on_fetch; told && operation == "archive.get") told();
       for (;;) {
         if (!there.answers()) return away(node);
         const auto part = (*source)->read(cluster_.piece);
@@ -151,6 +152,7 @@ class ArchiveCluster {
         storage_files.power_cut();
       } else {
         files.kill();
+        storage_files.fail_from(0);
       }
       build();
     }
@@ -165,6 +167,7 @@ class ArchiveCluster {
     std::unique_ptr<cluster::NodeControl> control;
     std::unique_ptr<storage::Recovery> recovery;
     std::atomic<bool> up{true};
+    std::function<void()> on_fetch;                 // before it gets a file
     std::stop_source* stop_when_waiting = nullptr;  // of what its recovery does then
     std::atomic<int> dies_in{0};
   };
@@ -177,6 +180,12 @@ class ArchiveCluster {
     const storage::Layout layout = storage::layout_of(volume());
     for (const storage::Segment& segment : layout.segments)
       allocate(segment, layout.segment_blocks, storage::SegmentState::online);
+  }
+
+  // Nodes 11 to `last` with an EXAConf of the test's own; no segments.
+  ArchiveCluster(exaconf::ConfigPtr own, int last, unsigned seed) : config(std::move(own)) {
+    for (int id = 11; id <= last; ++id)
+      nodes_.emplace(id, std::make_unique<Node>(*this, id, seed + static_cast<unsigned>(id)));
   }
 
   void configure(int masters, int redundancy, const std::string& settings = {}) {
@@ -214,15 +223,16 @@ class ArchiveCluster {
       for (auto& [id, node] : nodes_)
         if (node->up) node->recovery->round({});
   }
-  storage::LocalArchiveStore store(int node) {
+  storage::LocalArchiveStore store(int node, std::int64_t volume_id = 7) {
     storage::LocalArchiveStore::Options options;
-    options.volume = 7;
+    options.volume = volume_id;
     options.settle = std::chrono::milliseconds(0);
     return {at(node).link, [this] { return config; }, options};
   }
-  base::Status put(int node, const std::string& path, const std::string& content) {
+  base::Status put(int node, const std::string& path, const std::string& content,
+                   std::int64_t volume_id = 7) {
     std::size_t at_byte = 0;
-    auto there = store(node);
+    auto there = store(node, volume_id);
     const auto done = there.put(path,
                                 [&](std::size_t) -> base::Result<std::string> {
                                   std::string next = content.substr(at_byte, piece);
@@ -232,9 +242,10 @@ class ArchiveCluster {
                                 content.size(), {});
     return done ? base::Status() : base::Status(done.error());
   }
-  base::Result<std::string> get(int node, const std::string& path, std::uint64_t offset = 0) {
+  base::Result<std::string> get(int node, const std::string& path, std::uint64_t offset = 0,
+                                std::int64_t volume_id = 7) {
     std::string content;
-    auto there = store(node);
+    auto there = store(node, volume_id);
     const auto done = there.get(path, offset,
                                 [&](std::string_view next) -> base::Status {
                                   content += next;
