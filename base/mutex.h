@@ -65,8 +65,9 @@ class CondVar {
     condition_.wait(lock);
     lock.release();  // the caller goes on holding it
   }
+  // `when` is a copy: it is looked at again after the wait, and whatever the mutex guards may be gone then.
   template <class TimePoint>
-  std::cv_status wait_until(Mutex& mutex, const TimePoint& when) REQUIRES_LOCK(mutex) {
+  std::cv_status wait_until(Mutex& mutex, TimePoint when) REQUIRES_LOCK(mutex) {
     std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
     const std::cv_status status = condition_.wait_until(lock, when);
     lock.release();
