@@ -1,5 +1,5 @@
 """The parts of tests/bench/run about storage: st_volume_list with 1,000 volumes; files of archive volumes beside nginx's WebDAV and cp; recovery
-beside rsync. What each of them has on the disk when it says that it is done: README of the table in docs/performance.md, "Storage"."""
+beside rsync. What each of them has on the disk when it says that it is done: docs/performance.md, "Storage"."""
 import contextlib
 import json
 import os
