@@ -166,6 +166,11 @@ bool ArchiveAccess::take_turn(const storage::Volume& volume, const std::string& 
   return is_first;
 }
 
+void ArchiveAccess::end_turn(std::int64_t volume) {
+  MutexLock lock(mutex_);
+  writers_.erase(volume);
+}
+
 void ArchiveAccess::serve(std::int64_t id, rpc::StreamExchange& exchange, const std::string& secret) {
   const exaconf::ConfigPtr before = parts_.config();
   const auto named = volume_of(*before, id);
@@ -205,12 +210,16 @@ void ArchiveAccess::serve(std::int64_t id, rpc::StreamExchange& exchange, const 
   std::string other;
   if (alone && !take_turn(*volume, user.name, other))
     return refuse(exchange, 423, name + "is not shared, and user '" + other + "' writes to it; try again");
+  struct Turn {  // ends with the request, however that ends
+    ArchiveAccess* access;
+    std::int64_t volume;
+    ~Turn() {
+      if (access) access->end_turn(volume);
+    }
+  };
+  const Turn turn{alone ? this : nullptr, id};
   storage::LocalArchiveStore store(parts_.link, parts_.config, {.volume = id});
   services::answer_archive_request(exchange, store, volume->name);
-  if (alone) {
-    MutexLock lock(mutex_);
-    writers_.erase(id);
-  }
 }
 
 }  // namespace confd::daemon

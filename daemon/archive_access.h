@@ -52,6 +52,7 @@ class ArchiveAccess {
   std::shared_ptr<const auth::Identity> identify(rpc::StreamExchange& exchange, const rpc::HttpRequest& head,
                                                  const std::string& volume);
   bool take_turn(const storage::Volume& volume, const std::string& user, std::string& other) EXCLUDES(mutex_);
+  void end_turn(std::int64_t volume) EXCLUDES(mutex_);
 
   const Parts parts_;
   // The thread's own.
