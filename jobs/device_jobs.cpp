@@ -183,7 +183,9 @@ void add_disk_settings(JobContext& context, int node, base::Struct& params) {
                                           : exaconf::parse_bool(disk->value_or(key, "")).value_or(otherwise));
 }
 
-// On the node first: EXAConf names no device that could not be taken into use.
+// On the node first: EXAConf names no device that could not be taken into use. Segments go on it only when
+// EXAConf names it: another job may take room at any time, and what dies in between must leave none of it
+// on a device that nobody would look for.
 std::optional<base::Value> st_device_add(JobContext& context) {
   const int node = node_of(context);
   const std::string device = configured_name(context, context.text("devname"));
@@ -193,6 +195,12 @@ std::optional<base::Value> st_device_add(JobContext& context) {
   add_disk_settings(context, node, params);
   context.run(node, "storage.device_add", params);
   write_devices(context, node, device, context.text("disk"));
+  context.publish_now();
+  const auto used = context.services().nodes.run(node, "storage.device_use",
+                                                 operation_params(context, device, {}), context.stop());
+  if (!used)
+    context.warn("device '" + device + "' takes segments as soon as node " + std::to_string(node) +
+                 " has the new revision: " + used.error().text);
   return std::nullopt;
 }
 
@@ -310,7 +318,8 @@ constexpr JobDescriptor kDeviceJobs[] = {
      .examples = kAddExamples,
      .locks = &lock_device,
      .check = &check_st_device_add,
-     .execute = &st_device_add},
+     .execute = &st_device_add,
+     .publishes_early = true},
     {.name = "st_device_clear_errors",
      .help = "Reset the error flags of a device",
      .kind = JobKind::modify,

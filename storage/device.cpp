@@ -126,6 +126,8 @@ Status Device::takes_segments() const {
   if (Status done = can_change(); !done) return done;
   if (superblock.flags.disabled)
     return wrong_state("device " + spec.name + " is disabled; st_device_enable puts it back into use");
+  if (awaits_exaconf)
+    return wrong_state("device " + spec.name + " is being added: EXAConf does not name it yet");
   return {};
 }
 

@@ -38,6 +38,9 @@ struct Device {
   bool io_error = false;   // a change could not be written; nothing is changed here until it is cleared
   bool crc_error = false;  // a superblock was read back, or found, with a wrong checksum
   bool made_now = false;   // was blank before
+  // st_device_add made it, and EXAConf does not name it yet: after a crash it would be nobody's, so nothing
+  // is put on it.
+  bool awaits_exaconf = false;
   std::vector<std::string> notes;  // for the log: a torn copy, another disk than before, ...
   std::optional<FileIdentity> seen;
   Superblock superblock;

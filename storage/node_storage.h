@@ -135,8 +135,10 @@ class NodeStorage {
   // RECOVERING makes a missing folder anew; without one, ONLINE is Code::wrong_state.
   base::Status set_state(const SegmentId& id, SegmentState state, std::stop_token stop);
 
-  // `spec.name` and `spec.disk` given, path and folder are found here.
+  // `spec.name` and `spec.disk` given, path and folder are found here. No segment goes on it before EXAConf
+  // names it, which apply() or use_device() tells.
   base::Status add_device(DeviceSpec spec, std::stop_token stop);
+  base::Status use_device(const std::string& name, std::stop_token stop);
   base::Status modify_device(const std::string& name, const DeviceChange& change, std::stop_token stop);
   // Code::wrong_state when segments are on it. Its superblock is erased.
   base::Status remove_device(const std::string& name, std::stop_token stop);

@@ -65,6 +65,7 @@ void NodeStorage::Change::undo() {
     Device again =
         open_device(storage_.services_.files, device.spec, storage_.options_.node, storage_.services_.random);
     again.io_error = device.io_error;
+    again.awaits_exaconf = device.awaits_exaconf;
     again.crc_error = again.crc_error || device.crc_error;
     // What can't be read now may be there again later; its segments are known.
     if (!again.online) again.superblock = device.superblock;

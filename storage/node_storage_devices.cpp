@@ -3,6 +3,7 @@
 #include <set>
 #include <utility>
 
+#include "base/failpoint.h"
 #include "base/text.h"
 #include "exaconf/value_types.h"
 #include "storage/crc32c.h"
@@ -93,9 +94,10 @@ void NodeStorage::take_into_use(Devices& devices, const std::vector<DeviceSpec>&
     if (at == devices.end()) {
       devices.push_back(open_device(services_.files, spec, options_.node, services_.random));
       report_new(devices.back());
-    } else if (at->spec.disk != spec.disk && !is_used(*at)) {
-      at->spec.disk = at->superblock.disk = spec.disk;
+      continue;
     }
+    at->awaits_exaconf = false;
+    if (at->spec.disk != spec.disk && !is_used(*at)) at->spec.disk = at->superblock.disk = spec.disk;
   }
 }
 
@@ -120,6 +122,7 @@ void NodeStorage::reopen_changed(Devices& devices) {
     }
     Device again = open_device(services_.files, located(device.spec), options_.node, services_.random);
     again.io_error = device.io_error;
+    again.awaits_exaconf = device.awaits_exaconf;
     if (!again.online) again.superblock = device.superblock;
     if (again.online || again.reason != device.reason) report_new(again);
     device = std::move(again);
@@ -147,6 +150,9 @@ Status NodeStorage::add_device(DeviceSpec spec, std::stop_token stop) {
   auto change = Change::begin(*this, stop);
   if (!change) return change.error();
   Devices& devices = (*change)->devices;
+  // What an earlier try made that EXAConf never came to name; nothing is on it.
+  std::erase_if(devices,
+                [&](const Device& device) { return device.awaits_exaconf && device.spec.name == spec.name; });
   for (const Device& device : devices)
     if (device.spec.name == spec.name || device.spec.path == spec.path)
       return Error{Code::exists, "device " + spec.name + " is on node " + std::to_string(options_.node) +
@@ -164,8 +170,10 @@ Status NodeStorage::add_device(DeviceSpec spec, std::stop_token stop) {
     if (Status done = remake(services_.files, device, options_.node, services_.random); !done)
       return Error{done.error().code, "device " + spec.name + ": " + done.error().text};
   report_new(device);
+  device.awaits_exaconf = true;
   devices.push_back(std::move(device));
   settle(devices);
+  CONFD_FAILPOINT("storage.device_made");
   MutexLock lock(mutex_);
   removed_.erase(spec.name);
   return {};
@@ -236,6 +244,13 @@ Status NodeStorage::remove_device(const std::string& name, std::stop_token stop)
   });
 }
 
+Status NodeStorage::use_device(const std::string& name, std::stop_token stop) {
+  return change_device(name, stop, [](Devices&, Device& device) -> Status {
+    device.awaits_exaconf = false;
+    return {};
+  });
+}
+
 Status NodeStorage::disable_device(const std::string& name, std::stop_token stop) {
   return change_device(name, stop, [&](Devices&, Device& device) -> Status {
     if (!device.online)
@@ -252,6 +267,7 @@ Status NodeStorage::enable_device(const std::string& name, std::stop_token stop)
       Device again = open_device(services_.files, located(device.spec), options_.node, services_.random);
       if (!again.online)
         return Error{Code::wrong_state, "device " + device.spec.name + " is offline: " + again.reason};
+      again.awaits_exaconf = device.awaits_exaconf;
       device = std::move(again);
     }
     if (!device.superblock.flags.disabled) {
@@ -316,6 +332,7 @@ Status NodeStorage::clear_device_errors(const std::string& name, std::stop_token
       return Error{Code::wrong_state, "device " + device.spec.name + " is offline: " + again.reason};
     for (int copy = 0; copy < 2; ++copy)
       if (Status done = write_superblock(services_.files, again); !done) return done;
+    again.awaits_exaconf = device.awaits_exaconf;
     device = std::move(again);
     settle(devices);
     return {};

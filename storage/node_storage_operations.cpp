@@ -317,6 +317,8 @@ void register_storage_operations(cluster::NodeControl& control, NodeStorage& sto
         return nothing(storage.modify_device(params.find("devname")->as_string(), *change, std::move(stop)));
       },
       {.params = device});
+  control.register_operation("storage.device_use", on_device(storage, &NodeStorage::use_device),
+                             repeatable(device));
   control.register_operation("storage.device_remove", on_device(storage, &NodeStorage::remove_device),
                              {.params = device});
   control.register_operation("storage.device_disable", on_device(storage, &NodeStorage::disable_device),

@@ -212,6 +212,21 @@ TEST_CASE("st_device_add names no device in EXAConf that the node refused") {
   CHECK(test.disk(12, "disk1") == "dev.1");
 }
 
+TEST_CASE("st_device_add lets segments onto a device when EXAConf names it, not before") {
+  Nodes test;
+  std::string named;
+  test.storage.refuse = [&](int, const std::string& operation,
+                            const base::Struct&) -> std::optional<base::Error> {
+    if (operation != "storage.device_use") return std::nullopt;
+    named = test.disk(12, "disk1");
+    return base::Error{Code::node_unreachable, "it just ended"};
+  };
+  // It is in EXAConf, which the node takes up when it is back.
+  REQUIRE(test.run("st_device_add", R"({"node": 12, "disk": "disk1", "devname": "dev.2"})").text == "");
+  CHECK(named == "dev.1, dev.2");
+  CHECK(test.disk(12, "disk1") == "dev.1, dev.2");
+}
+
 TEST_CASE("st_device_remove takes a device out of use and out of EXAConf") {
   Nodes test;
   REQUIRE(test.run("st_device_remove", R"({"node": 13, "devname": "dev.1"})").text == "");

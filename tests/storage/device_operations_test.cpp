@@ -35,12 +35,46 @@ TEST_CASE("a device is added and used, and stays when EXAConf names it") {
   CHECK(storage.device("dev.2").superblock.geometry.data_sectors == (kGiB - 4 * kMiB) / 1024);
   // Other revisions of EXAConf may come before the one that names it.
   REQUIRE(storage.node->apply(*storage.config).ok());
+  REQUIRE(storage.node->use_device("dev.2", {}).ok());
   REQUIRE(storage.allocate(kFirst, 100, "disk2"));
   CHECK(storage.node->segment(kFirst)->partitions == std::vector<Partition>{{"dev.2", 0, 400}});
   storage.config = config_with_disks(disk("disk1", "dev.1,") + disk("disk2", "dev.2,"));
   storage.restart();
   CHECK(storage.device("dev.2").superblock.geometry.sector_size == 1024);
   CHECK(storage.node->segment(kFirst)->state == SegmentState::online);
+}
+
+// S1 of docs/faults-findings.md: what ended here left a segment on a device that EXAConf never named.
+TEST_CASE("nothing is put on a device before EXAConf names it") {
+  StorageNode storage;
+  const std::uint64_t all = free_blocks(storage.device("dev.1").superblock, 4096);
+  REQUIRE(storage.allocate(kFirst, all - 10));
+  storage.files.put_device(StorageNode::path("dev.2"), kGiB);
+  REQUIRE(storage.node->add_device(spec_of("dev.2"), {}).ok());
+  const auto early = storage.node->resize(kFirst, all + 100, {});
+  CHECK(early.error().code == Code::busy);
+  CHECK(early.error().text.find("device dev.2 is being added: EXAConf does not name it yet") !=
+        std::string::npos);
+  CHECK(storage.allocate({1, 0, 1}, 100).error().code == Code::busy);
+  SECTION("it never comes to: the device can be added again") {
+    storage.node->watch_once({});
+    CHECK(storage.allocate({1, 0, 1}, 100).error().code == Code::busy);
+    REQUIRE(storage.node->add_device(spec_of("dev.2"), {}).ok());
+    storage.restart();
+    CHECK(storage.node->devices().size() == 1);
+    CHECK(storage.node->segment(kFirst)->state == SegmentState::online);
+  }
+  SECTION("the job says so") {
+    REQUIRE(storage.node->use_device("dev.2", {}).ok());
+    REQUIRE(storage.node->resize(kFirst, all + 100, {}).ok());
+  }
+  SECTION("a revision does") {
+    storage.config = config_with_disks(disk("disk1", "dev.1, dev.2"));
+    REQUIRE(storage.node->apply(*storage.config).ok());
+    REQUIRE(storage.node->resize(kFirst, all + 100, {}).ok());
+    storage.restart();
+    CHECK(storage.node->segment(kFirst)->state == SegmentState::online);
+  }
 }
 
 TEST_CASE("devices that can't be added are refused with the reason") {

@@ -42,7 +42,9 @@ class Walk {
     fourth.sector_size = 1024;
     fourth.flags.use_crc = false;
     REQUIRE(storage_.node->add_device(third, {}).ok());
+    REQUIRE(storage_.node->use_device(third.name, {}).ok());
     REQUIRE(storage_.node->add_device(fourth, {}).ok());
+    REQUIRE(storage_.node->use_device(fourth.name, {}).ok());
     storage_.config = config_with_disks(disk("disk1", "dev.1, dev.2, dev.3") + disk("disk2", "dev.4,"));
     storage_.restart();
   }

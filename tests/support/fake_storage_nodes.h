@@ -43,9 +43,9 @@ class FakeStorageNodes : public cluster::PeerLink {
 
   explicit FakeStorageNodes(cluster::NodeControl& control)
       : PeerLink(control.own_node(), nullptr, [](int) { return std::nullopt; }), own_(control.own_node()) {
-    for (const char* name :
-         {"report", "allocate", "free", "resize", "clear", "set_state", "device_add", "device_modify",
-          "device_remove", "device_enable", "device_disable", "device_enlarge", "device_clear_errors"})
+    for (const char* name : {"report", "allocate", "free", "resize", "clear", "set_state", "device_add",
+                             "device_use", "device_modify", "device_remove", "device_enable",
+                             "device_disable", "device_enlarge", "device_clear_errors"})
       control.register_operation("storage." + std::string(name),
                                  [this, name](const base::Struct& params, std::stop_token) {
                                    return run(own_, "storage." + std::string(name), params);
