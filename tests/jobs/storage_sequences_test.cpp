@@ -4,7 +4,8 @@
 // and every acknowledged file has its content. When all is calm: the nodes hold what EXAConf says and no
 // more, all copies are equal, all volumes ONLINE.
 //
-// CONFD_STORAGE_SEQUENCES: how many; a failure names the seed.
+// CONFD_STORAGE_SEQUENCES: how many; CONFD_STORAGE_SEED: the first one, alone without the other. A failure
+// names the seed.
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <random>
@@ -414,11 +415,13 @@ class Sequence {
 
 TEST_CASE("Any sequence of jobs, writes and losses of nodes keeps space, states and files", "[sequences]") {
   const char* more = std::getenv("CONFD_STORAGE_SEQUENCES");
-  const unsigned sequences = more != nullptr ? static_cast<unsigned>(std::strtoul(more, nullptr, 10)) : 25;
   const char* chosen = std::getenv("CONFD_STORAGE_SEED");
+  const unsigned sequences = more != nullptr     ? static_cast<unsigned>(std::strtoul(more, nullptr, 10))
+                             : chosen != nullptr ? 1
+                                                 : 25;
   const unsigned first = chosen != nullptr ? static_cast<unsigned>(std::strtoul(chosen, nullptr, 10)) : 1;
   int failed_jobs = 0, done_jobs = 0, failed_writes = 0;
-  for (unsigned seed = first; seed < first + (chosen != nullptr ? 1 : sequences); ++seed) {
+  for (unsigned seed = first; seed < first + sequences; ++seed) {
     Sequence sequence(seed);
     std::string steps;
     for (int i = 0; i < 30; ++i) {
