@@ -4,8 +4,8 @@
 //   POST /node/<operation>            {"params": {...}} -> {"result": ...} or {"error": {"code", "text"}}
 //   the same, X-Confd-Transfer: fetch or send           -> {"result": "<transfer id>"}
 //   POST /node-transfer/<id>?piece=<n>&size=<bytes>     fetch: the n-th piece (application/octet-stream), at
-//       the end {"result": {"sha256": ..., "about": {...}}}; send: body = the n-th piece -> {"result": null},
-//       at the end X-Confd-Sha256 with an empty body -> {"result": ...}
+//       the end {"result": {"checksum": ..., "about": {...}}}; send: body = the n-th piece -> {"result":
+//       null}, at the end X-Confd-Checksum with an empty body -> {"result": ...}
 //   POST /node-transfer/<id>?end=1    the caller gives up
 //
 // Every request carries X-Confd-Timeout-Ms. An answer of 200 is one of the operation; other statuses are
@@ -23,7 +23,8 @@ inline constexpr std::string_view kOperationPath = "/node/";
 inline constexpr std::string_view kTransferPath = "/node-transfer/";
 inline constexpr std::string_view kTimeoutHeader = "X-Confd-Timeout-Ms";
 inline constexpr std::string_view kTransferHeader = "X-Confd-Transfer";
-inline constexpr std::string_view kSha256Header = "X-Confd-Sha256";
+// base/content_checksum.h: guards against mistakes of ours; against others TLS does.
+inline constexpr std::string_view kChecksumHeader = "X-Confd-Checksum";
 inline constexpr std::string_view kPieceType = "application/octet-stream";
 
 std::string render_params(const base::Struct& params);

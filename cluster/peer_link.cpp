@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/content_checksum.h"
 #include "base/mutex.h"
 #include "base/text.h"
 #include "cluster/file_stream.h"
@@ -239,7 +240,7 @@ Result<base::Struct> PeerLink::fetch(int node, std::string_view operation, const
                                      const Transfer& transfer) {
   const auto opened = state_->open(node, operation, params, "fetch", transfer);
   if (!opened) return opened.error();
-  Sha256 sum;
+  base::ContentChecksum sum;
   Pace pace(transfer.bytes_per_second);
   for (std::uint64_t number = 0;; ++number) {
     auto response = state_->ask(
@@ -252,7 +253,7 @@ Result<base::Struct> PeerLink::fetch(int node, std::string_view operation, const
         response->headers.begin(), response->headers.end(),
         [](const auto& header) { return base::equals_ignoring_case(header.first, "Content-Type"); });
     if (type != response->headers.end() && type->second == wire::kPieceType) {
-      sum.add(response->body);
+      sum.update(response->body);
       if (Status done = pace.pass(response->body.size(), opened->rules.deadline, transfer.stop); !done)
         return state_->give_up(node, *opened, done.error());
       if (Status done = sink(response->body); !done) return state_->give_up(node, *opened, done.error());
@@ -260,7 +261,7 @@ Result<base::Struct> PeerLink::fetch(int node, std::string_view operation, const
     }
     const auto end = wire::parse_answer(response->body);
     if (!end) return end.error();
-    const base::Value* expected = end->is_struct() ? end->find("sha256") : nullptr;
+    const base::Value* expected = end->is_struct() ? end->find("checksum") : nullptr;
     const base::Value* about = end->is_struct() ? end->find("about") : nullptr;
     if (expected == nullptr || !expected->is_string() || about == nullptr || !about->is_struct())
       return Error{Code::io_error, "node " + std::to_string(node) + " ended the file without a checksum"};
@@ -277,7 +278,7 @@ Result<base::Value> PeerLink::send(int node, std::string_view operation, const b
                                    const Transfer& transfer) {
   const auto opened = state_->open(node, operation, params, "send", transfer);
   if (!opened) return opened.error();
-  Sha256 sum;
+  base::ContentChecksum sum;
   Pace pace(transfer.bytes_per_second);
   std::uint64_t number = 0;
   for (;;) {
@@ -287,7 +288,7 @@ Result<base::Value> PeerLink::send(int node, std::string_view operation, const b
     for (std::size_t at = 0; at < content->size();) {
       const std::string piece = content->substr(at, pace.piece());
       at += piece.size();
-      sum.add(piece);
+      sum.update(piece);
       if (Status done = pace.pass(piece.size(), opened->rules.deadline, transfer.stop); !done)
         return state_->give_up(node, *opened, done.error());
       const auto taken = state_->ask_value(
@@ -297,7 +298,7 @@ Result<base::Value> PeerLink::send(int node, std::string_view operation, const b
     }
   }
   auto end = post(opened->path + "?piece=" + std::to_string(number), "", wire::kPieceType);
-  end.headers.emplace_back(std::string(wire::kSha256Header), sum.finish());
+  end.headers.emplace_back(std::string(wire::kChecksumHeader), sum.finish());
   return state_->ask_value(node, std::move(end), opened->rules);
 }
 

@@ -48,7 +48,7 @@ class PeerLink {
   virtual base::Result<base::Value> call(int node, std::string_view operation, const base::Struct& params,
                                          const Call& call);
 
-  // Files: content with its SHA-256, checked at the receiving end; `bytes_per_second` 0: as fast as it goes.
+  // Files: content with its checksum, checked at the receiving end; `bytes_per_second` 0: as fast as it goes.
   struct Transfer {
     std::chrono::milliseconds timeout{std::chrono::hours(1)};
     std::uint64_t bytes_per_second = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/content_checksum.h"
 #include "base/text.h"
 #include "cluster/node_wire.h"
 
@@ -38,7 +39,7 @@ struct NodeTransfers::Transfer {
   // Of who has claimed it.
   std::unique_ptr<cluster::FileSource> source;
   std::unique_ptr<cluster::FileSink> sink;
-  cluster::Sha256 sum;
+  base::ContentChecksum sum;
   std::int64_t next = 0;
   HttpResponse last;  // answer to piece next - 1
   bool over = false;  // `last` was the end
@@ -141,17 +142,17 @@ HttpResponse NodeTransfers::next_piece(Transfer& transfer, const HttpRequest& re
     auto piece = transfer.source->read(static_cast<std::size_t>(size));
     if (!piece) return ended(piece.error());
     if (piece->empty())
-      return ended(
-          base::Value(base::Struct{{"sha256", transfer.sum.finish()}, {"about", transfer.source->about()}}));
-    transfer.sum.add(*piece);
+      return ended(base::Value(
+          base::Struct{{"checksum", transfer.sum.finish()}, {"about", transfer.source->about()}}));
+    transfer.sum.update(*piece);
     return {200, {{"Content-Type", std::string(cluster::wire::kPieceType)}}, std::move(*piece)};
   }
   if (!request.body.empty()) {
-    transfer.sum.add(request.body);
+    transfer.sum.update(request.body);
     const base::Status done = transfer.sink->write(request.body);
     return done ? as_json(base::Value()) : ended(done.error());
   }
-  const std::string* expected = request.header(cluster::wire::kSha256Header);
+  const std::string* expected = request.header(cluster::wire::kChecksumHeader);
   if (expected == nullptr) return ended(Error{Code::bad_parameter, "the file ended without a checksum"});
   const std::string sum = transfer.sum.finish();
   if (*expected != sum)

@@ -40,7 +40,7 @@ void append_response(std::string& out, const ListingEntry& entry) {
   } else {
     out += "<D:resourcetype/><D:getcontentlength>" + std::to_string(entry.size) +
            "</D:getcontentlength><D:getcontenttype>application/octet-stream</D:getcontenttype>";
-    if (!entry.sha256.empty()) out += "<D:getetag>&quot;" + entry.sha256 + "&quot;</D:getetag>";
+    if (!entry.checksum.empty()) out += "<D:getetag>&quot;" + entry.checksum + "&quot;</D:getetag>";
   }
   out += "</D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat></D:response>\n";
 }
@@ -65,7 +65,7 @@ std::vector<ListingEntry> entries_of(std::string_view folder,
     const std::size_t slash = file.path.find('/', prefix.size());
     if (slash == std::string::npos) {
       if (std::string_view(file.path).substr(prefix.size()) == kFolderMark) continue;
-      entries.push_back({file.path, false, file.size, file.sha256});
+      entries.push_back({file.path, false, file.size, file.checksum});
     } else if (entries.empty() || !entries.back().is_folder || entries.back().path.size() != slash ||
                file.path.compare(0, slash, entries.back().path) != 0) {
       entries.push_back({file.path.substr(0, slash), true});

@@ -19,8 +19,8 @@ bool is_reserved(std::string_view path);
 struct ListingEntry {
   std::string path;  // from the root of the volume on
   bool is_folder = false;
-  std::uint64_t size = 0;   // of a file
-  std::string sha256 = {};  // of a file, where known
+  std::uint64_t size = 0;     // of a file
+  std::string checksum = {};  // of a file, where known
   std::string_view name() const;
 };
 // What lies directly in the folder, sorted by name; `files`: all below it, as ArchiveStore::list gives them.

@@ -61,7 +61,7 @@ HttpResponse archive_refusal(const Error& error) {
 }
 
 std::string tag_of(const ArchiveFile& file) {
-  return file.sha256.empty() ? std::string() : "\"" + file.sha256 + "\"";
+  return file.checksum.empty() ? std::string() : "\"" + file.checksum + "\"";
 }
 
 void answer_archive_request(rpc::StreamExchange& exchange, storage::ArchiveStore& store,
@@ -157,7 +157,7 @@ void ArchiveWebWork::give(const ArchiveFile& file) {
     return {};
   };
   storage::ArchiveLimits rules = transfer();
-  rules.sha256 = file.sha256;
+  rules.checksum = file.checksum;
   const auto got = store_.get(file.path, part.first, sink, rules);
   if (!whole && given == part.size) return;
   if (!got) {
@@ -188,7 +188,7 @@ void ArchiveWebWork::propfind() {
   if (!found && !target_.is_folder && !target_.path.empty()) {
     const auto file = store_.find(target_.path, question());
     if (!file) return refuse(file.error());
-    if ((found = file->has_value())) self = {target_.path, false, (*file)->size, (*file)->sha256};
+    if ((found = file->has_value())) self = {target_.path, false, (*file)->size, (*file)->checksum};
   }
   if (!found) {
     const auto files = store_.list(target_.path, question());

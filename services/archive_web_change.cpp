@@ -99,7 +99,7 @@ void ArchiveWebWork::make_folder() {
 Status ArchiveWebWork::copy_file(const ArchiveFile& file, const std::string& to) {
   storage::ArchiveLimits rules = transfer();
   storage::PieceFanout pipe(1, kCopyPatience, std::chrono::steady_clock::now() + rules.timeout, rules.stop);
-  rules.sha256 = file.sha256;
+  rules.checksum = file.checksum;
   std::thread reader([&] {
     const auto got = store_.get(
         file.path, 0,

@@ -7,6 +7,7 @@
 #include <tuple>
 #include <vector>
 
+#include "base/content_checksum.h"
 #include "storage/crc32c.h"
 
 namespace confd::storage {
@@ -17,7 +18,7 @@ using base::Result;
 
 namespace {
 
-constexpr std::string_view kFormat = "A 1";
+constexpr std::string_view kFormat = "A 2";
 
 std::string with_crc(const std::string& text) {
   static constexpr char kDigits[] = "0123456789abcdef";
@@ -46,10 +47,13 @@ bool is_hex(std::string_view text, std::size_t size) {
   return text.size() == size && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
+bool is_sound(std::string_view line) {
+  return line.size() >= 10 && with_crc(std::string(line.substr(9))).substr(0, 9) == line.substr(0, 9);
+}
+
 // False when the line is damaged.
 bool take(ArchiveManifest& manifest, std::string_view line) {
-  if (line.size() < 10 || with_crc(std::string(line.substr(9))).substr(0, 9) != line.substr(0, 9))
-    return false;
+  if (!is_sound(line)) return false;
   std::string_view rest = line.substr(9);
   if (rest == kFormat) return true;
   const std::string_view kind = word(rest);
@@ -75,11 +79,12 @@ bool take(ArchiveManifest& manifest, std::string_view line) {
   entry.version = *version;
   if (kind == "F") {
     const auto size = number(word(rest));
-    const std::string_view sha256 = word(rest);
+    const std::string_view checksum = word(rest);
     const std::string_view stage = word(rest);
-    if (!size || !is_hex(sha256, 64) || (stage != "-" && !is_hex(stage, 32))) return false;
+    if (!size || !is_hex(checksum, base::ContentChecksum::kDigits) || (stage != "-" && !is_hex(stage, 32)))
+      return false;
     entry.size = *size;
-    entry.sha256 = sha256;
+    entry.checksum = checksum;
     entry.stage = stage;
   }
   if (rest.empty()) return false;
@@ -91,17 +96,17 @@ bool take(ArchiveManifest& manifest, std::string_view line) {
 }  // namespace
 
 bool is_newer(const ArchiveEntry& a, const ArchiveEntry& b) {
-  return std::tie(a.version, a.sha256) > std::tie(b.version, b.sha256);
+  return std::tie(a.version, a.checksum) > std::tie(b.version, b.checksum);
 }
 
 bool is_same(const ArchiveEntry& a, const ArchiveEntry& b) {
-  return a.version == b.version && a.sha256 == b.sha256;
+  return a.version == b.version && a.checksum == b.checksum;
 }
 
 std::uint64_t ArchiveManifest::digest() const {
   std::uint64_t sum = entries.size();
   for (const auto& [path, entry] : entries) {
-    const std::string text = path + " " + std::to_string(entry.version) + " " + entry.sha256;
+    const std::string text = path + " " + std::to_string(entry.version) + " " + entry.checksum;
     const std::uint32_t low = crc32c(text);
     sum += (std::uint64_t{crc32c(text, low ^ 0x5A5A5A5Au)} << 32 | low) * 0x9E3779B97F4A7C15ull;
   }
@@ -112,7 +117,7 @@ std::uint64_t ArchiveManifest::digest() const {
 std::string entry_line(const std::string& path, const ArchiveEntry& entry) {
   if (entry.removed()) return with_crc("R " + std::to_string(entry.version) + " " + path);
   return with_crc("F " + std::to_string(entry.version) + " " + std::to_string(entry.size) + " " +
-                  entry.sha256 + " " + (entry.stage.empty() ? "-" : entry.stage) + " " + path);
+                  entry.checksum + " " + (entry.stage.empty() ? "-" : entry.stage) + " " + path);
 }
 
 std::string missed_line(int node, std::uint64_t note) {
@@ -128,6 +133,11 @@ std::string manifest_text(const ArchiveManifest& manifest) {
 }
 
 Result<ArchiveManifest> parse_manifest(std::string_view text) {
+  const std::string_view first = text.substr(0, text.find('\n'));
+  if (is_sound(first) && first.substr(9).starts_with("A ") && first.substr(9) != kFormat)
+    return Error{Code::unsupported, "it has the format '" + std::string(first.substr(9)) +
+                                        "', and this version of confd knows '" + std::string(kFormat) +
+                                        "' only; read the files with the version that wrote them"};
   ArchiveManifest manifest;
   std::optional<std::size_t> damaged;
   while (!text.empty()) {

@@ -75,7 +75,7 @@ Result<Value> find(ArchiveCopies& copies, const Copy& copy, const Struct& params
   if (state->entry)
     entry = Struct{{"version", number(state->entry->version)},
                    {"size", number(state->entry->size)},
-                   {"sha256", state->entry->sha256}};
+                   {"checksum", state->entry->checksum}};
   const std::uint64_t bytes = copy.place.bytes();
   return Value(Struct{{"state", state_name(copy.place.state)},
                       {"in_step", state->in_step && copy.place.state == SegmentState::online},

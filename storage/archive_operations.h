@@ -3,9 +3,9 @@
 //
 //   archive.find {path ("" = none)} -> {state ONLINE|RECOVERING, in_step, counter, digest, damaged,
 //   free_bytes,
-//       missed: [{node, note}], entry: {version, size, sha256 ("" = removed)} or null}
+//       missed: [{node, note}], entry: {version, size, checksum ("" = removed)} or null}
 //   archive.list {folder, after, most} -> {files: [{path, version, size}]}
-//   archive.put (send) {path} -> {stage, size, sha256}
+//   archive.put (send) {path} -> {stage, size, checksum}
 //   archive.commit {path, stage, version, without: [node]}    archive.remove {path, version, without: [node]}
 //   archive.clear {version, without: [node]}      every file older than that is removed
 //   archive.note {nodes: [node]}    archive.rejoin {node, note}

@@ -50,9 +50,9 @@ PeerCopy ask(ArchiveLink& link, const CopyPlace& place, const std::string& path,
   for (const Value& note : missed->as_array())
     copy.missed[static_cast<int>(count(note, "node"))] = count(note, "note");
   if (entry != nullptr && entry->is_struct()) {
-    const Value* sha256 = entry->find("sha256");
+    const Value* checksum = entry->find("checksum");
     copy.entry = ArchiveEntry{count(*entry, "version"), count(*entry, "size"),
-                              sha256 != nullptr && sha256->is_string() ? sha256->as_string() : "", ""};
+                              checksum != nullptr && checksum->is_string() ? checksum->as_string() : "", ""};
   }
   return copy;
 }

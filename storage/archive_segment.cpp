@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/content_checksum.h"
 #include "storage/archive_segment_turn.h"
 #include "storage/archive_store.h"
 
@@ -31,7 +32,7 @@ class Content : public cluster::FileSource {
     return piece;
   }
   base::Struct about() override {
-    return {{"version", static_cast<std::int64_t>(entry_.version)}, {"sha256", entry_.sha256}};
+    return {{"version", static_cast<std::int64_t>(entry_.version)}, {"checksum", entry_.checksum}};
   }
 
  private:
@@ -55,7 +56,7 @@ class ArchiveSegment::Incoming : public cluster::FileSink {
   Status write(std::string_view piece) override {
     if (Status may = room_(piece.size()); !may) return may;
     if (Status written = file_->append(piece); !written) return written;
-    hash_.add(piece);
+    hash_.update(piece);
     size_ += piece.size();
     return {};
   }
@@ -69,8 +70,9 @@ class ArchiveSegment::Incoming : public cluster::FileSink {
     segment_.coming_.erase(id_);
     segment_.staged_[id_] = {staged, segment_.services_.clock.steady_now()};
     done_ = true;
-    return base::Value(base::Struct{
-        {"stage", staged.id}, {"size", static_cast<std::int64_t>(staged.size)}, {"sha256", staged.sha256}});
+    return base::Value(base::Struct{{"stage", staged.id},
+                                    {"size", static_cast<std::int64_t>(staged.size)},
+                                    {"checksum", staged.checksum}});
   }
 
  private:
@@ -78,7 +80,7 @@ class ArchiveSegment::Incoming : public cluster::FileSink {
   const std::string id_;
   const std::unique_ptr<base::File> file_;
   const Room room_;
-  cluster::Sha256 hash_;
+  base::ContentChecksum hash_;
   std::uint64_t size_ = 0;
   bool done_ = false;
 };
@@ -199,7 +201,7 @@ Status ArchiveSegment::commit(const std::string& path, const std::string& stage,
         return {};
       return Error{Code::not_found, "'" + path + "' can't be completed: its content is not here any more"};
     }
-    entry = {version, kept->second.staged.size, kept->second.staged.sha256, stage};
+    entry = {version, kept->second.staged.size, kept->second.staged.checksum, stage};
   }
   if (Status able = check_folders(path); !able) return able;
   return change(path, entry, without);
@@ -219,7 +221,8 @@ Status ArchiveSegment::adopt(const std::string& path, const ArchiveEntry& entry,
   {
     MutexLock lock(mutex_);
     const auto known = manifest_.entries.find(path);
-    if (known == manifest_.entries.end() || known->second.sha256 != entry.sha256 || damaged_.contains(path))
+    if (known == manifest_.entries.end() || known->second.checksum != entry.checksum ||
+        damaged_.contains(path))
       return Error{Code::conflict, "'" + path + "' is not here with that content"};
   }
   ArchiveEntry same = entry;
@@ -325,13 +328,13 @@ Status ArchiveSegment::rejoin(int node, std::uint64_t seen, std::stop_token stop
 
 Result<std::string> ArchiveSegment::checksum(DeviceFile& file, std::uint64_t size,
                                              const std::stop_token& stop) {
-  cluster::Sha256 hash;
+  base::ContentChecksum hash;
   for (std::uint64_t at = 0; at < size;) {
     if (stop.stop_requested()) return Error{Code::stopped, "stopped while reading " + folder_};
     const auto bytes = static_cast<std::size_t>(std::min<std::uint64_t>(kPiece, size - at));
     const auto piece = file.read_at(at, bytes);
     if (!piece) return piece.error();
-    hash.add(*piece);
+    hash.update(*piece);
     at += bytes;
   }
   return hash.finish();
@@ -379,7 +382,7 @@ Result<std::unique_ptr<cluster::FileSource>> ArchiveSegment::read(const std::str
   if (!right) {
     const auto sum = checksum(*file, entry.size, stop);
     if (!sum && sum.error().code == Code::stopped) return sum.error();
-    const bool wrong = !sum || *sum != entry.sha256;
+    const bool wrong = !sum || *sum != entry.checksum;
     MutexLock lock(mutex_);
     // Another change may have come meanwhile; only of what is still there something is learnt.
     const auto found = manifest_.entries.find(path);

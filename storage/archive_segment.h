@@ -52,7 +52,7 @@ class ArchiveSegment {
     std::optional<ArchiveEntry> entry;
   };
   struct Staged {
-    std::string id, sha256;
+    std::string id, checksum;
     std::uint64_t size = 0;
   };
 
@@ -71,7 +71,7 @@ class ArchiveSegment {
                                                                        std::size_t most,
                                                                        std::stop_token stop);
 
-  // Takes content in; finish() gives {stage, size, sha256}, which commit() wants. Forgotten after an hour.
+  // Takes content in; finish() gives {stage, size, checksum}, which commit() wants. Forgotten after an hour.
   // Error also: Code::exists when a folder has that name or a file that of its folder.
   base::Result<std::unique_ptr<cluster::FileSink>> stage(const std::string& path, Room room,
                                                          std::stop_token stop);

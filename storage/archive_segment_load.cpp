@@ -66,6 +66,9 @@ Status ArchiveSegment::load(const std::stop_token& stop) {
   const auto text = services_.files.read(folder_ + "/manifest");
   if (!text && text.error().code != Code::not_found) return text.error();
   auto parsed = text ? parse_manifest(*text) : Result<ArchiveManifest>(text.error());
+  // Nothing is changed that another version may still read.
+  if (!parsed && parsed.error().code == Code::unsupported)
+    return Error{Code::unsupported, "the manifest of " + folder_ + " can't be used: " + parsed.error().text};
   const bool lost = !parsed;
   ArchiveManifest manifest =
       parsed ? std::move(*parsed) : salvage_manifest(text ? std::string_view(*text) : std::string_view());
@@ -172,7 +175,7 @@ Status ArchiveSegment::rebuild(ArchiveManifest& manifest, const std::stop_token&
     if (!sum) return sum.error();
     ArchiveEntry entry{0, *size, *sum, "-"};
     const auto known = manifest.entries.find(path);
-    if (known != manifest.entries.end() && known->second.sha256 == *sum)
+    if (known != manifest.entries.end() && known->second.checksum == *sum)
       entry.version = known->second.version;
     entries[path] = std::move(entry);
   }

@@ -25,13 +25,13 @@ struct ArchiveLimits {
   std::chrono::milliseconds timeout{std::chrono::minutes(1)};  // of the whole call
   std::stop_token stop = {};
   // get() only, of stores that know checksums: this content and no other; else Code::conflict.
-  std::string sha256 = {};
+  std::string checksum = {};
 };
 
 struct ArchiveFile {
   std::string path;
-  std::uint64_t size = 0;   // bytes
-  std::string sha256 = {};  // lower-case hex; from find() of a store that knows it, else empty
+  std::uint64_t size = 0;     // bytes
+  std::string checksum = {};  // lower-case hex; from find() of a store that knows it, else empty
 };
 
 // Errors of all: Code::bad_parameter for the path, Code::not_found (get: no such file; all: the place itself

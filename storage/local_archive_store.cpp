@@ -4,6 +4,7 @@
 #include <map>
 #include <thread>
 
+#include "base/content_checksum.h"
 #include "base/mutex.h"
 #include "storage/piece_fanout.h"
 #include "storage/states.h"
@@ -191,7 +192,7 @@ Result<LocalArchiveStore::Content> LocalArchiveStore::stage(const std::vector<Pe
           copies[i].place.node, "archive.put", params, [&fanout, i] { return fanout.take(i); }, rules);
       fanout.leave(i);
       const base::Value* stage = sent ? sent->find("stage") : nullptr;
-      const base::Value* sum = sent ? sent->find("sha256") : nullptr;
+      const base::Value* sum = sent ? sent->find("checksum") : nullptr;
       const base::Value* taken = sent ? sent->find("size") : nullptr;
       if (!sent)
         content.staged[i].error = sent.error();
@@ -225,10 +226,10 @@ Result<LocalArchiveStore::Content> LocalArchiveStore::stage(const std::vector<Pe
     if (done && error && copies[i].in_sync && (error->code == Code::busy || error->code == Code::exists))
       return *error;
     if (!done || error) continue;
-    // Each copy has computed its checksum (it costs more than all the rest, so the writer does not do it once
-    // more): all must have the same. On the way to them TLS lets no byte change.
-    if (content.sha256.empty()) content.sha256 = sums[i];
-    if (sums[i] != content.sha256 || static_cast<std::uint64_t>(sizes[i]) != content.size)
+    // Each copy has computed its checksum: all must have the same. On the way to them TLS lets no byte
+    // change.
+    if (content.checksum.empty()) content.checksum = sums[i];
+    if (sums[i] != content.checksum || static_cast<std::uint64_t>(sizes[i]) != content.size)
       return Error{Code::io_error, "'" + path + "' came to node " + std::to_string(copies[i].place.node) +
                                        " with another size or checksum; nothing is changed, write it again"};
   }
@@ -279,7 +280,7 @@ Result<std::uint64_t> LocalArchiveStore::get(const std::string& path, std::uint6
   if (!copies) return copies.error();
   const PeerCopy* current = copies->empty() ? nullptr : newest(*copies);
   if (current == nullptr) return Error{Code::not_found, "there is no file '" + path + "'"};
-  if (!limits.sha256.empty() && limits.sha256 != current->entry->sha256)
+  if (!limits.checksum.empty() && limits.checksum != current->entry->checksum)
     return Error{Code::conflict, "'" + path + "' was written anew meanwhile"};
   std::vector<const PeerCopy*> sources;
   for (const PeerCopy& copy : *copies)
@@ -287,7 +288,7 @@ Result<std::uint64_t> LocalArchiveStore::get(const std::string& path, std::uint6
   std::stable_partition(sources.begin(), sources.end(),
                         [&](const PeerCopy* copy) { return copy->place.node == link_.own_node(); });
   std::uint64_t given = 0;
-  cluster::Sha256 hash;
+  base::ContentChecksum hash;
   std::optional<Error> why;
   for (const PeerCopy* copy : sources) {
     if (Status going = in_time(limits, deadline); !going) return going.error();
@@ -299,13 +300,13 @@ Result<std::uint64_t> LocalArchiveStore::get(const std::string& path, std::uint6
     const auto got = link_.fetch(
         copy->place.node, "archive.get", params,
         [&](std::string_view piece) {
-          hash.add(piece);
+          hash.update(piece);
           given += piece.size();
           return taken = sink(piece);
         },
         transfer(limits, deadline));
     if (!taken) return taken.error();
-    if (got && offset == 0 && hash.finish() != current->entry->sha256)
+    if (got && offset == 0 && hash.finish() != current->entry->checksum)
       return Error{Code::io_error, "'" + path + "' arrived with a wrong checksum; read it again"};
     if (got) return given;
     why = got.error();
@@ -320,7 +321,7 @@ Result<std::optional<ArchiveFile>> LocalArchiveStore::find(const std::string& pa
   if (!copies) return copies.error();
   const PeerCopy* current = copies->empty() ? nullptr : newest(*copies);
   if (current == nullptr) return std::optional<ArchiveFile>();
-  return std::optional(ArchiveFile{path, current->entry->size, current->entry->sha256});
+  return std::optional(ArchiveFile{path, current->entry->size, current->entry->checksum});
 }
 
 Status LocalArchiveStore::list_segment(const std::vector<PeerCopy>& copies, const std::string& folder,

@@ -56,7 +56,7 @@ class LocalArchiveStore : public ArchiveStore {
   };
   struct Content {
     std::uint64_t size = 0;
-    std::string sha256;
+    std::string checksum;
     std::vector<Staged> staged;  // as the copies
   };
 

@@ -443,7 +443,7 @@ Status Recovery::pull(const ArchiveCopies::Copy& mine, const std::string& path, 
     }
     const auto staged = (*sink)->finish();
     if (!staged) return staged.error();
-    if (staged->find("sha256")->as_string() != wanted.entry.sha256) {
+    if (staged->find("checksum")->as_string() != wanted.entry.checksum) {
       done = Error{Code::io_error,
                    "'" + path + "' came from node " + std::to_string(source.node) + " with a wrong checksum"};
       continue;

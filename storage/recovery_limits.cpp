@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/content_checksum.h"
 #include "base/text.h"
 
 namespace confd::storage {
@@ -65,7 +66,7 @@ class Scratch {
   // Code::timeout when enough was measured.
   Status take(std::string_view piece) {
     if (stop_.stop_requested()) return Error{Code::stopped, "stopped while the recovery was calibrated"};
-    hash_.add(piece);
+    hash_.update(piece);
     if (Status written = file_->append(piece); !written) return failed_ = written;
     bytes_ += piece.size();
     if (bytes_ >= kCalibrationBytes || place_.clock.steady_now() - begun_ >= kLongest)
@@ -87,7 +88,7 @@ class Scratch {
   const std::stop_token stop_;
   std::unique_ptr<base::File> file_;
   base::SteadyTime begun_;
-  cluster::Sha256 hash_;
+  base::ContentChecksum hash_;
   std::uint64_t bytes_ = 0;
   Status failed_;
 };

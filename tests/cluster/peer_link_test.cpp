@@ -2,6 +2,7 @@
 
 #include <thread>
 
+#include "base/content_checksum.h"
 #include "base/json.h"
 #include "cluster/node_wire.h"
 #include "tests/cluster/peer_fixture.h"
@@ -481,20 +482,20 @@ TEST_CASE("A file with a wrong checksum is refused by who receives it") {
   CHECK(post(path + "?piece=0", "abc", {}).ok());
   CHECK(post(path + "?piece=0", "abc", {}).ok());  // the answer got lost, say
   CHECK(post(path + "?piece=2", "abc", {}).error().code == Code::conflict);
-  const auto end = post(path + "?piece=1", "", {{"X-Confd-Sha256", std::string(64, '0')}});
+  const auto end = post(path + "?piece=1", "", {{"X-Confd-Checksum", std::string(32, '0')}});
   REQUIRE_FALSE(end.ok());
   CHECK(end.error().code == Code::io_error);
   CHECK(shelf.dropped == 1);
   CHECK(shelf.finished == 0);
   CHECK(post(path + "?piece=2", "", {}).error().code == Code::wrong_state);
 
-  Sha256 sum;
-  sum.add("abc");
+  base::ContentChecksum sum;
+  sum.update("abc");
   const auto again = post("/node/shelf.put", R"({"params":{}})", {{"X-Confd-Transfer", "send"}});
   REQUIRE(again.ok());
   const std::string other = "/node-transfer/" + again->as_string();
   CHECK(post(other + "?piece=0", "abc", {}).ok());
-  CHECK(post(other + "?piece=1", "", {{"X-Confd-Sha256", sum.finish()}}).ok());
+  CHECK(post(other + "?piece=1", "", {{"X-Confd-Checksum", sum.finish()}}).ok());
   CHECK(shelf.whole == "abc");
 }
 

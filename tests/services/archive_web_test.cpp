@@ -39,7 +39,7 @@ class MemoryStore : public storage::ArchiveStore {
   }
   Result<std::uint64_t> get(const std::string& path, std::uint64_t offset, const Sink& sink,
                             const ArchiveLimits& limits) override {
-    if (!limits.sha256.empty() && limits.sha256 != sum(files.at(path)))
+    if (!limits.checksum.empty() && limits.checksum != sum(files.at(path)))
       return Error{Code::conflict, "another one"};
     const std::string content = files.at(path).substr(offset);
     for (std::size_t at = 0; at < content.size(); at += piece) {

@@ -1,6 +1,8 @@
 #include <catch2/catch.hpp>
+#include <cstdio>
 #include <random>
 
+#include "storage/crc32c.h"
 #include "tests/storage/archive_cluster.h"
 #include "tests/support/temporary_folder.h"
 
@@ -120,6 +122,25 @@ TEST_CASE("a manifest that is lost or damaged is made from the files") {
   CHECK(*copy.get("a") == "one");
   CHECK(*copy.get("b/c") == "two");
   CHECK(copy.segment->state("a", {})->entry->version == 0);
+}
+
+TEST_CASE("a manifest of another format is refused and left as it is") {
+  Copy copy;
+  REQUIRE(copy.put("a", "one", 1).ok());
+  const std::string path = std::string(kFolder) + "/manifest";
+  const auto line = [](const std::string& text) {
+    char crc[16];
+    std::snprintf(crc, sizeof crc, "%08x ", crc32c(text));
+    return crc + text + "\n";
+  };
+  const std::string other = line("A 1") + line("C 1 0") + line("F 1 3 " + std::string(64, '0') + " - a");
+  copy.files.put(path, other);
+  const auto refused = copy.get("a");
+  CHECK(refused.error().code == Code::unsupported);
+  CHECK(refused.error().text.find("'A 1'") != std::string::npos);
+  CHECK(copy.put("b", "two", 2).error().code == Code::unsupported);
+  CHECK(*copy.files.read(path) == other);
+  CHECK(copy.files.read(std::string(kFolder) + "/files/a").ok());
 }
 
 TEST_CASE("notes of copies that missed something are kept until they have all") {
