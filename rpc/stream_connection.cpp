@@ -140,12 +140,10 @@ Status StreamConnection::fill(Time deadline) {
   if (body_left_) {
     if (in_.empty()) {
       const auto room = static_cast<std::size_t>(std::min<std::uint64_t>(kRead, *body_left_));
-      const std::size_t before = pending_.size();
-      pending_.resize(before + room);
-      const auto got = socket_.read(pending_.data() + before, room, deadline);
-      pending_.resize(before + (got ? *got : 0));
+      const auto got = socket_.read(buffer_.data(), room, deadline);
       if (!got) return got.error();
       if (*got == 0) return Error{Code::io_error, "the client left before its file was whole"};
+      pending_.append(buffer_, 0, *got);
       *body_left_ -= *got;
     } else {
       const auto now = static_cast<std::size_t>(std::min<std::uint64_t>(in_.size(), *body_left_));

@@ -19,6 +19,13 @@ using base::Result;
 using base::Status;
 using std::chrono::steady_clock;
 
+namespace {
+
+// Of TLS, a connection: eight records come with one system call instead of sixteen.
+constexpr std::size_t kReadAhead = 128 * 1024;
+
+}  // namespace
+
 void StreamSocket::FreeSsl::operator()(SSL* ssl) const {
   SSL_free(ssl);
 }
@@ -30,6 +37,8 @@ StreamSocket::StreamSocket(int descriptor, StreamWakes wakes, const std::shared_
   broken_ = !ssl_ || SSL_set_fd(ssl_.get(), descriptor_) != 1;
   if (broken_) return;
   SSL_set_accept_state(ssl_.get());
+  SSL_set_read_ahead(ssl_.get(), 1);
+  SSL_set_default_read_buffer_len(ssl_.get(), kReadAhead);
   SSL_set_mode(ssl_.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 }
 
