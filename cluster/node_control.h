@@ -24,6 +24,8 @@
 
 namespace confd::cluster {
 
+class SyncRecord;
+
 using NodeOperation =
     std::function<base::Result<base::Value>(const base::Struct& params, std::stop_token stop)>;
 
@@ -46,6 +48,10 @@ class NodeControl {
   void register_send(std::string name, SendOperation operation);
   // `link` outlives this.
   void set_peer_link(PeerLink& link) { link_ = &link; }
+  // What the nodes agree on about their copies of segments; nullptr: there is one node. `record` outlives all
+  // calls.
+  void set_sync_record(SyncRecord& record) { sync_record_ = &record; }
+  SyncRecord* sync_record() const { return sync_record_; }
 
   // Errors: the operation's own, Code::node_unreachable, Code::timeout, Code::unknown_outcome (asked, the
   // answer got lost, not repeatable), Code::internal for an unknown operation.
@@ -81,6 +87,7 @@ class NodeControl {
 
   const int own_node_;
   PeerLink* link_ = nullptr;
+  SyncRecord* sync_record_ = nullptr;
   std::map<std::string, Operation, std::less<>> operations_;
   std::map<std::string, FetchOperation, std::less<>> fetches_;
   std::map<std::string, SendOperation, std::less<>> sends_;

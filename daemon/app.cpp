@@ -48,6 +48,7 @@ using base::Status;
 // In order of construction; destroyed in reverse.
 struct App::Parts {
   explicit Parts(const Options& o) : options(o), root(o.root) {}
+  ~Parts() { end_recovery(); }
 
   Options options;
   Root root;
@@ -86,6 +87,10 @@ struct App::Parts {
   bool stopped = false;
 
   Status build();
+  // It asks the cluster's store, so it ends before that.
+  void end_recovery() {
+    if (storage.archives) storage.archives->recovery().end();
+  }
   Status add_platforms(int node);
   // Where another node is, by the EXAConf in force.
   std::optional<cluster::PeerAddress> peer_address(int id) const;
@@ -200,6 +205,7 @@ Status App::Parts::build() {
     if (!joined) return joined.error();
     membership = std::move(*joined);
     membership->register_operations(*nodes);
+    nodes->set_sync_record(membership->sync_record());
   } else {
     one_node = std::make_unique<OneNode>(*node);
   }
@@ -437,6 +443,7 @@ void App::stop() {
   p.scheduler.reset();
   p.archive_access.reset();
   p.gate.reset();
+  p.end_recovery();
   p.membership.reset();
   (void)p.files.remove(p.root.pid()).ok();
   p.log->notice("confd has stopped");

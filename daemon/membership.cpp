@@ -84,7 +84,8 @@ Membership::Membership(const Settings& settings, int node, exaconf::Store& store
       log_(log),
       etcd_(std::move(tls), std::move(endpoints)),
       agreed_(etcd_, settings.etcd_prefix, settings.lease * kSilence),
-      board_(etcd_, settings.etcd_prefix) {
+      board_(etcd_, settings.etcd_prefix),
+      sync_record_(etcd_, settings.etcd_prefix) {
   options_.node = node;
   options_.lease = settings.lease;
 }

@@ -19,6 +19,7 @@
 #include "cluster/etcd_agreed_store.h"
 #include "cluster/etcd_client.h"
 #include "cluster/etcd_job_board.h"
+#include "cluster/etcd_sync_record.h"
 #include "cluster/managed_store.h"
 #include "cluster/members.h"
 #include "cluster/node_control.h"
@@ -63,6 +64,7 @@ class Membership : public cluster::Members {
   // It gave mastership up a moment ago, and nobody is known to have it yet.
   bool is_handing_over() const;
   cluster::JobBoard& board() { return board_; }
+  cluster::SyncRecord& sync_record() { return sync_record_; }
   // See cluster::Coordinator.
   base::Status as_master(const std::function<base::Status(cluster::AgreedStore::Term,
                                                           const cluster::AgreedStore::Limits&)>& work);
@@ -82,6 +84,7 @@ class Membership : public cluster::Members {
   cluster::EtcdClient etcd_;
   cluster::EtcdAgreedStore agreed_;
   cluster::EtcdJobBoard board_;
+  cluster::EtcdSyncRecord sync_record_;
   std::unique_ptr<cluster::ManagedStore> managed_;  // with `store: managed`
   cluster::Coordinator* coordinator() const { return running_.load(std::memory_order_acquire); }
   std::unique_ptr<cluster::Coordinator> coordinator_;

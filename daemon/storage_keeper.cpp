@@ -33,7 +33,9 @@ void pause(const std::stop_token& stop, std::chrono::steady_clock::time_point un
 
 StorageKeeper::StorageKeeper(scheduler::Scheduler& scheduler, cluster::Members& members,
                              cluster::NodeControl& nodes, base::Log& log)
-    : scheduler_(scheduler), members_(members), nodes_(nodes), log_(log) {}
+    : scheduler_(scheduler), members_(members), nodes_(nodes), log_(log) {
+  if (auto* record = nodes.sync_record()) leftover_.emplace(*record);
+}
 
 StorageKeeper::~StorageKeeper() = default;
 
@@ -71,6 +73,7 @@ bool StorageKeeper::is_due() {
 
 void StorageKeeper::look(const std::stop_token& stop, std::chrono::seconds at_most) {
   const exaconf::ConfigPtr config = scheduler_.config();
+  if (leftover_) leftover_->look(*storage::volumes_of(*config), std::chrono::steady_clock::now(), stop);
   std::vector<int> asked;
   for (const int id : seen_live_)
     if (config->nodes().contains(id)) asked.push_back(id);

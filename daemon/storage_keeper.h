@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "cluster/members.h"
 #include "cluster/node_control.h"
 #include "scheduler/scheduler.h"
+#include "storage/archive_in_sync.h"
 
 namespace confd::daemon {
 
@@ -48,6 +50,7 @@ class StorageKeeper {
   std::vector<int> seen_live_;
   std::chrono::steady_clock::time_point looked_, tried_;
   std::string tried_plan_;
+  std::optional<storage::LeftoverMarks> leftover_;  // with several nodes
   std::jthread thread_;
 };
 

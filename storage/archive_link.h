@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "cluster/node_control.h"
+#include "cluster/sync_record.h"
 
 namespace confd::storage {
 
@@ -25,6 +26,8 @@ class ArchiveLink {
                                            const Give& sink, const Transfer& transfer) = 0;
   virtual base::Result<base::Value> send(int node, std::string_view operation, const base::Struct& params,
                                          const More& more, const Transfer& transfer) = 0;
+  // Which copies are current, as the cluster has agreed; nullptr: there is one node.
+  virtual cluster::SyncRecord* record() { return nullptr; }
 };
 
 // Over NodeControl, which outlives this.
@@ -44,6 +47,7 @@ class NodeArchiveLink : public ArchiveLink {
                                  const More& more, const Transfer& transfer) override {
     return control_.send(node, operation, params, more, transfer);
   }
+  cluster::SyncRecord* record() override { return control_.sync_record(); }
 
  private:
   cluster::NodeControl& control_;

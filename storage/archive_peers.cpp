@@ -4,6 +4,8 @@
 #include <set>
 #include <thread>
 
+#include "storage/archive_in_sync.h"
+
 namespace confd::storage {
 
 using base::Code;
@@ -78,7 +80,7 @@ void in_parallel(std::size_t count, const std::function<void(std::size_t)>& task
 
 void judge_copies(std::vector<PeerCopy>& copies) {
   for (PeerCopy& copy : copies) {
-    copy.in_sync = !copy.away && copy.online && copy.in_step;
+    copy.in_sync = !copy.away && copy.online && copy.in_step && !copy.marked && !copy.unconfirmed;
     for (const PeerCopy& other : copies)
       if (!other.away && other.online && other.in_step && other.missed.contains(copy.place.node))
         copy.in_sync = false;
@@ -98,6 +100,14 @@ std::vector<PeerCopy> ask_copies(ArchiveLink& link, const std::vector<CopyPlace>
     found[i].away = Error{Code::wrong_state, "its storage is suspended"};
   });
   judge_copies(found);
+  cluster::SyncRecord* const record = link.record();
+  if (record == nullptr || !needs_record(found)) return found;
+  const auto marks = read_marks(*record, copies.front().id, stop);
+  // What a copy answered before the record was read may be from before it had everything.
+  in_parallel(copies.size(), [&](std::size_t i) {
+    if (!found[i].away) found[i] = ask(link, copies[i], path, stop);
+  });
+  apply_marks(found, marks);
   return found;
 }
 
@@ -114,7 +124,11 @@ Error none_in_sync(const std::vector<PeerCopy>& copies) {
   for (std::size_t i = 0; i < copies.size(); ++i) {
     const PeerCopy& copy = copies[i];
     text += (i == 0 ? "node " : "; node ") + std::to_string(copy.place.node) + ": ";
-    text += copy.away ? copy.away->text : copy.online ? "it is being compared with the others" : "RECOVERING";
+    text += copy.away          ? copy.away->text
+            : !copy.online     ? "RECOVERING"
+            : copy.marked      ? "it missed changes that only others have"
+            : copy.unconfirmed ? "whether it has everything could not be asked: " + copy.unconfirmed->text
+                               : "it is being compared with the others";
   }
   return {Code::wrong_state, text};
 }
@@ -168,7 +182,7 @@ Status change_copies(ArchiveLink& link, const std::vector<PeerCopy>& copies,
     }
     const bool kept = std::any_of(have.begin(), have.end(), [&](std::size_t i) { return copies[i].in_sync; });
     if (!kept) return why ? *why : none_in_sync(copies);
-    if (all) return {};
+    if (all) return leave_behind(link.record(), copies, have, stop);
   }
 }
 

@@ -1,9 +1,10 @@
 // The copies of one archive segment, asked over an ArchiveLink: what each knows, and which of them have
 // everything that was acknowledged ("in sync"). Used by LocalArchiveStore and Recovery.
 //
-// A copy is in sync when it is ONLINE, its node has compared it since it started, and no other such copy has
-// a note that it missed something. Thread-safety: functions without state; copies are asked at the same time
-// on threads that have ended when the function returns.
+// A copy is in sync when it is ONLINE, its node has compared it since it started, no other such copy has a
+// note that it missed something, and, unless all copies say this of themselves, the cluster's record has no
+// mark for it (storage/archive_in_sync.h). Thread-safety: functions without state; copies are asked at the
+// same time on threads that have ended when the function returns.
 #pragma once
 
 #include <functional>
@@ -33,8 +34,10 @@ struct PeerCopy {
   std::optional<base::Error> away;  // else all below is known
   bool online = false, in_step = false, in_sync = false;
   std::uint64_t counter = 0, digest = 0, damaged = 0, free_bytes = 0;
-  std::map<int, std::uint64_t> missed;  // node -> note
-  std::optional<ArchiveEntry> entry;    // of the path asked for
+  std::map<int, std::uint64_t> missed;     // node -> note
+  std::optional<ArchiveEntry> entry;       // of the path asked for
+  bool marked = false;                     // agreed: it missed something
+  std::optional<base::Error> unconfirmed;  // why that could not be asked
 };
 // `suspended`: nodes whose storage does no I/O now; they are not asked, and away.
 std::vector<PeerCopy> ask_copies(ArchiveLink& link, const std::vector<CopyPlace>& copies,
@@ -55,7 +58,8 @@ void in_parallel(std::size_t count, const std::function<void(std::size_t)>& task
 std::uint64_t next_version(const std::vector<PeerCopy>& copies);
 
 // Runs `change` (a commit or a removal) on all `reached`; all else of `copies`, and where it fails, is noted
-// as having missed it, on each copy that has it. Ok when one that is in sync has it, with the notes.
+// as having missed it, on each copy that has it, and in the cluster's record. Ok when one that is in sync has
+// it, with the notes.
 // `change` gets the index in `copies` and the nodes without.
 base::Status change_copies(ArchiveLink& link, const std::vector<PeerCopy>& copies,
                            const std::vector<std::size_t>& reached,

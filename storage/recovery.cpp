@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <limits>
 
+#include "storage/archive_in_sync.h"
 #include "storage/states.h"
 
 namespace confd::storage {
@@ -43,19 +44,6 @@ void wait_in_real_time(base::SteadyTime until, const std::stop_token& stop) {
 Recovery::Services with_wait(Recovery::Services services) {
   if (!services.wait) services.wait = wait_in_real_time;
   return services;
-}
-
-// Every copy not reached was left behind by one that nobody left behind.
-bool others_left_behind(const std::vector<PeerCopy>& copies) {
-  std::set<int> noted, by_voters;
-  for (const PeerCopy& copy : copies)
-    if (!copy.away)
-      for (const auto& [node, note] : copy.missed) noted.insert(node);
-  for (const PeerCopy& copy : copies)
-    if (!copy.away && copy.online && !noted.contains(copy.place.node))
-      for (const auto& [node, note] : copy.missed) by_voters.insert(node);
-  return std::all_of(copies.begin(), copies.end(),
-                     [&](const PeerCopy& copy) { return !copy.away || by_voters.contains(copy.place.node); });
 }
 
 }  // namespace
@@ -242,7 +230,11 @@ std::vector<LocalSegment> Recovery::in_order() const {
 void Recovery::round(std::stop_token stop) {
   std::set<SegmentId> here;
   const bool suspended = is_storage_suspended(*services_.config(), link_.own_node());
-  for (const LocalSegment& segment : in_order()) {
+  const std::vector<LocalSegment> segments = in_order();
+  // Without an answer what was known before stands: nobody else takes a mark of this node away.
+  if (cluster::SyncRecord* record = link_.record(); record != nullptr && !segments.empty())
+    if (auto marks = read_all_marks(*record, stop)) marks_ = std::move(*marks);
+  for (const LocalSegment& segment : segments) {
     if (stop.stop_requested()) return;
     if (segment.state == SegmentState::offline) continue;
     here.insert(segment.id);
@@ -296,11 +288,19 @@ Status Recovery::recover(const LocalSegment& segment, std::stop_token stop) {
   auto copies = ask_copies(link_, places, "", suspended_nodes(*services_.config()), stop);
   PeerCopy* me = nullptr;
   bool noted = false, differs = false;
+  if (const auto marks = marks_.find(segment_name(key)); marks != marks_.end())
+    noted = marks->second.contains(own);
   for (PeerCopy& copy : copies) {
     if (copy.place.node == own && copy.place.id == key) me = &copy;
     if (copy.place.node != own && !copy.away && copy.missed.contains(own)) noted = true;
   }
   if (me->away) return *me->away;
+  // Notes about nodes that have no copy any more: nobody else asks for them to be dropped.
+  for (const auto& [node, note] : me->missed)
+    if (std::none_of(places.begin(), places.end(),
+                     [there = node](const CopyPlace& place) { return place.node == there; }))
+      if (Status done = mine->files->rejoin(node, note, stop); !done && done.error().code != Code::busy)
+        return done;
   for (const PeerCopy& copy : copies)
     if (copy.in_sync && copy.digest != me->digest) differs = true;
   if (me->online && me->in_step && !noted && !differs && me->damaged == 0) {
@@ -312,6 +312,8 @@ Status Recovery::recover(const LocalSegment& segment, std::stop_token stop) {
     if (Status done = copies_.storage().set_state(segment.id, SegmentState::recovering, stop); !done)
       return done;
   }
+  const ReturnOfCopy back(link_.record(), key, own, stop);
+  back.apply(copies);
   auto plan = compare(*mine, std::move(copies), stop);
   if (!plan) return plan.error();
   note_left(segment.id, plan->left());
@@ -319,10 +321,7 @@ Status Recovery::recover(const LocalSegment& segment, std::stop_token stop) {
   if (!plan->wanted.empty())
     if (Status done = copy(*mine, *plan, stop); !done) return done;
   note_left(segment.id, {});
-  const bool one_in_sync = std::any_of(plan->copies.begin(), plan->copies.end(), [&](const PeerCopy& copy) {
-    return copy.in_sync && copy.place.node != own;
-  });
-  if (!one_in_sync && !others_left_behind(plan->copies)) return none_in_sync(plan->copies);
+  if (!back.is_enough(plan->copies)) return none_in_sync(plan->copies);
   for (const auto& [node, note] : plan->seen) {
     if (note == 0) continue;
     const auto place = std::find_if(places.begin(), places.end(),
@@ -332,6 +331,8 @@ Status Recovery::recover(const LocalSegment& segment, std::stop_token stop) {
     params.set("note", static_cast<std::int64_t>(note));
     if (const auto done = link_.run(node, "archive.rejoin", params, stop); !done) return done.error();
   }
+  if (Status done = back.end(stop); !done) return done;
+  if (const auto marks = marks_.find(segment_name(key)); marks != marks_.end()) marks->second.erase(own);
   const auto now = copies_.storage().segment(segment.id);
   if (now && now->state != SegmentState::online)
     if (Status done = copies_.storage().set_state(segment.id, SegmentState::online, stop); !done) return done;

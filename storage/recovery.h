@@ -21,6 +21,7 @@
 
 #include "base/log.h"
 #include "base/mutex.h"
+#include "cluster/sync_record.h"
 #include "storage/archive_operations.h"
 #include "storage/archive_peers.h"
 #include "storage/recovery_limits.h"
@@ -47,6 +48,8 @@ class Recovery {
 
   // A round every few seconds, until this ends.
   void begin();
+  // The last round has ended when this returns.
+  void end() { thread_ = {}; }
   // Looks at every archive segment of this node once.
   void round(std::stop_token stop);
   // What is yet to come to the copies of this node, those with nothing left out.
@@ -96,6 +99,8 @@ class Recovery {
   std::optional<base::SteadyTime> since_;  // of the copying under way
   std::uint64_t passed_ = 0;               // since then
   std::optional<base::SteadyTime> told_;
+  // What was agreed at the beginning of the round, as far as it could be asked.
+  std::map<std::string, cluster::SyncRecord::Marks> marks_;
   mutable base::Mutex mutex_;
   std::map<SegmentId, Left> left_ GUARDED_BY(mutex_);
   std::set<std::uint64_t> stopped_ GUARDED_BY(mutex_);

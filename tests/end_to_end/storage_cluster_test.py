@@ -9,6 +9,7 @@ are written, and recovery keeps to its limit. Every acknowledged file is readabl
 import contextlib
 import os
 import random
+import signal
 import sys
 import time
 import unittest
@@ -132,6 +133,38 @@ class StorageCluster(unittest.TestCase):
                 self.written_more(archive, 30, load)
         self.during(archive, moves)
         self.check_all(archive, "move and restore")
+
+    def test_a_copy_that_missed_a_write_while_it_lived_serves_nothing_older(self):
+        archive = self.archive("late", [11, 12])
+        doors = Doors(self.nodes, archive.port)
+
+        def put(body):
+            with contextlib.suppress(*GONE):
+                return doors.request(13, "PUT", "f", body)[0] in (201, 204)
+        eventually(lambda: put(b"one"), 60, "f written")
+        twelve = self.nodes[12].process
+        twelve.send_signal(signal.SIGSTOP)  # it lives, takes nothing, and learns nothing
+        try:
+            eventually(lambda: put(b"two"), 90, "f written without node 12")
+            self.nodes[11].kill()
+        finally:
+            twelve.send_signal(signal.SIGCONT)
+        said = set()
+
+        def locked():
+            for node_id in (12, 13):
+                with contextlib.suppress(*GONE):
+                    status, body = doors.request(node_id, "GET", "f")
+                    self.assertEqual(status, 503, f"node {node_id}: {body}")
+                    said.add(body.decode())
+            return said and self.volume("late").get("state") == "LOCKED"
+        eventually(locked, 60, "the volume LOCKED")
+        print(f"alone: {said}", file=sys.stderr)
+        self.cluster.start_node(11)
+        self.wait_for("late")
+        for node_id in self.nodes:
+            self.serves(archive, node_id)
+            self.assertEqual(doors.request(node_id, "GET", "f"), (200, b"two"))
 
     def jobs(self):
         return self.cluster.master().rpc("/RPC2").job_list()

@@ -13,6 +13,7 @@
 #include "storage/recovery.h"
 #include "tests/storage/storage_node.h"
 #include "tests/support/fake_file_system.h"
+#include "tests/support/fake_sync_record.h"
 #include "tests/support/volume_text.h"
 
 namespace confd::test {
@@ -50,7 +51,10 @@ class ArchiveCluster {
   struct Node;
   class Link : public storage::ArchiveLink {
    public:
-    Link(ArchiveCluster& cluster, int own) : cluster_(cluster), own_(own) {}
+    Link(ArchiveCluster& cluster, int own)
+        : cluster_(cluster),
+          own_(own),
+          record_(cluster.record, [this] { return cluster_.at(own_).answers(); }) {}
     int own_node() const override { return own_; }
     base::Result<base::Value> run(int node, std::string_view operation, const base::Struct& params,
                                   std::stop_token stop) override {
@@ -97,12 +101,15 @@ class ArchiveCluster {
       }
     }
 
+    cluster::SyncRecord* record() override { return &record_; }
+
    private:
     static base::Error away(int node) {
       return {base::Code::node_unreachable, "node " + std::to_string(node) + " can't be reached"};
     }
     ArchiveCluster& cluster_;
     const int own_;
+    FakeSyncRecord record_;
   };
 
   struct Node {
@@ -257,6 +264,7 @@ class ArchiveCluster {
   }
 
   FakeClock clock;
+  SharedSyncRecord record;
   exaconf::ConfigPtr config;
   std::size_t piece = 100;
   std::uint64_t bytes_per_second = 0;  // of what is fetched; 0: takes no time
