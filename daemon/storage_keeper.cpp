@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kStep{500};
 constexpr std::chrono::seconds kLookAnyway{60};
+// While a volume moves: no revision and no node tells that the new copy has everything.
+constexpr std::chrono::seconds kLookAtMove{2};
 constexpr std::chrono::seconds kPatience{5};
 constexpr std::chrono::minutes kTryAgain{10};
 constexpr std::chrono::minutes kLongestJob{30};
@@ -64,7 +66,8 @@ bool StorageKeeper::is_due() {
   std::sort(live.begin(), live.end());
   const std::uint64_t config = scheduler_.config()->serial();
   const auto now = std::chrono::steady_clock::now();
-  if (config == seen_config_ && live == seen_live_ && now < looked_ + kLookAnyway) return false;
+  const std::chrono::seconds again = is_moving_ ? kLookAtMove : kLookAnyway;
+  if (config == seen_config_ && live == seen_live_ && now < looked_ + again) return false;
   seen_config_ = config;
   seen_live_ = std::move(live);
   looked_ = now;
@@ -79,7 +82,9 @@ void StorageKeeper::look(const std::stop_token& stop, std::chrono::seconds at_mo
     if (config->nodes().contains(id)) asked.push_back(id);
   const storage::Overview overview = storage::ask_nodes(nodes_, asked, kPatience, stop);
   const storage::NodeStatuses statuses = storage::node_statuses(*config, overview.reports);
-  const std::string plan = storage::reconciliation(*storage::volumes_of(*config), statuses).text();
+  const auto volumes = storage::volumes_of(*config);
+  is_moving_ = std::any_of(volumes->begin(), volumes->end(), storage::is_moving);
+  const std::string plan = storage::reconciliation(*volumes, statuses).text();
   if (plan.empty() || stop.stop_requested()) return;
   const auto now = std::chrono::steady_clock::now();
   if (plan == tried_plan_ && now < tried_ + kTryAgain) return;

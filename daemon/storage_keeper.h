@@ -1,6 +1,6 @@
 // StorageKeeper: on the master, looks whether the nodes hold what EXAConf says of volumes, and starts the job
-// storage_reconcile when they do not: at the start, after each revision, when a node comes or goes, and once
-// a minute.
+// storage_reconcile when they do not: at the start, after each revision, when a node comes or goes, every two
+// seconds while a volume moves, and once a minute.
 //
 // A plan that was tried and is still the same is tried again after ten minutes only: what can't be done now
 // (no space) is no reason for a job every second. Thread-safety: one thread of its own, which ends with this
@@ -50,6 +50,7 @@ class StorageKeeper {
   std::vector<int> seen_live_;
   std::chrono::steady_clock::time_point looked_, tried_;
   std::string tried_plan_;
+  bool is_moving_ = false;                          // a volume, at the last look
   std::optional<storage::LeftoverMarks> leftover_;  // with several nodes
   std::jthread thread_;
 };

@@ -319,6 +319,12 @@ Result<Placement> placed_by_rule(const std::vector<int>& nodes, int masters, int
   return placement;
 }
 
+bool is_moving(const Volume& volume) {
+  return std::any_of(volume.placement.begin(), volume.placement.end(), [](const auto& row) {
+    return std::any_of(row.begin(), row.end(), [](const Holder& holder) { return holder.next.has_value(); });
+  });
+}
+
 std::vector<int> nodes_of(const Placement& placement) {
   std::vector<int> nodes;
   const auto add = [&](int node) {

@@ -81,6 +81,8 @@ std::optional<std::string> full_permissions(std::string_view text);
 base::Result<Placement> placed_by_rule(const std::vector<int>& nodes, int masters, int redundancy);
 // All nodes of a placement, each once: masters first, then level by level.
 std::vector<int> nodes_of(const Placement& placement);
+// A node takes over a segment from another one.
+bool is_moving(const Volume& volume);
 // Writes Nodes, NumMasterNodes, Redundancy, and Placement where the rule gives another one.
 base::Status write_placement(exaconf::Transaction& edits, const std::string& section,
                              const Placement& placement);

@@ -125,7 +125,9 @@ class StorageCluster(unittest.TestCase):
         def moves(load):
             self.written_more(archive, 100, load)
             self.committed("st_volume_move_node", {"vname": "pair", "src_nodes": [12], "dst_nodes": [13]})
+            begun = time.monotonic()
             self.wait_for("pair", [11, 13])
+            print(f"moved {sum(version is not None for version, _ in list(archive.known.values()))} files in {time.monotonic() - begun:.1f} s", file=sys.stderr)
             self.written_more(archive, 30, load)
             if "st_node_restore" in self.jobs():
                 self.committed("st_node_restore", {"nid": 11, "vname": "pair"})
