@@ -1,6 +1,7 @@
 #include "base/program.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
@@ -14,6 +15,7 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -58,7 +60,9 @@ Result<Pipe> make_pipe() {
 
 // Everything the child needs, made before the fork: between fork and exec nothing may be allocated.
 struct Image {
-  explicit Image(const Program& program) : directory(program.directory.c_str()) {
+  // `master`: the process that the program ends with; 0 for none.
+  Image(const Program& program, pid_t its_master)
+      : directory(program.directory.c_str()), user(program.user), master(its_master) {
     for (const std::string& each : program.arguments) arguments.push_back(const_cast<char*>(each.c_str()));
     for (const std::string& each : program.environment)
       environment.push_back(const_cast<char*>(each.c_str()));
@@ -67,7 +71,21 @@ struct Image {
   }
   std::vector<char*> arguments, environment;
   const char* directory;
+  std::optional<OsUser> user;
+  pid_t master;
 };
+
+// In the child. Rights that are gone can't be had again.
+bool take_rights(const Image& image) {
+  if (image.user && *image.user != own_os_user() &&
+      (::setgroups(0, nullptr) != 0 || ::setgid(image.user->group) != 0 || ::setuid(image.user->id) != 0))
+    return false;
+  if (image.user && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return false;
+  // Another user's process has forgotten it.
+  if (image.master == 0) return true;
+  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  return ::getppid() == image.master;
+}
 
 // In the child: the standard files, nothing else open, signals as after login. Never returns; tells errno to
 // `problem`, which closes by itself when the program starts.
@@ -84,7 +102,7 @@ struct Image {
     sigset_t none;
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
-    if (::chdir(image.directory) == 0)
+    if (take_rights(image) && ::chdir(image.directory) == 0)
       ::execve(image.arguments[0], image.arguments.data(), image.environment.data());
   }
   const int reason = errno;
@@ -327,14 +345,11 @@ Result<ProgramEnd> run_streaming(const Program& program, const ProgramStreams& s
   auto problem = make_pipe();
   for (const auto* pipe : {&in, &out, &err, &problem})
     if (!pipe->ok()) return pipe->error();
-  const Image image(program);
-  const pid_t parent = ::getpid();
+  const Image image(program, ::getpid());
   const pid_t child = ::fork();
   if (child < 0) return not_started(program, errno);
   if (child == 0) {
     ::setsid();
-    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (::getppid() != parent) ::_exit(126);
     become(image, in->read.get(), out->write.get(), err->write.get(), problem->write.get());
   }
   in->read.close();
@@ -360,7 +375,7 @@ Result<pid_t> start_detached(const Program& program, const std::string& output_p
   auto problem = make_pipe();
   auto number = make_pipe();
   if (!problem || !number) return problem ? number.error() : problem.error();
-  const Image image(program);
+  const Image image(program, 0);
   const pid_t between = ::fork();
   if (between < 0) return not_started(program, errno);
   if (between == 0) {
@@ -388,12 +403,28 @@ Result<pid_t> start_detached(const Program& program, const std::string& output_p
   return static_cast<pid_t>(child);
 }
 
+OsUser own_os_user() {
+  return {::geteuid(), ::getegid()};
+}
+
 std::vector<std::string> plain_environment() {
   std::vector<std::string> environment = {
       "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
   for (const char* name : {"HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ"})
     if (const char* value = std::getenv(name)) environment.push_back(std::string(name) + "=" + value);
   return environment;
+}
+
+std::optional<pid_t> parent_of(pid_t id) {
+  std::ifstream file("/proc/" + std::to_string(id) + "/stat");
+  std::string line;
+  std::getline(file, line);
+  // "id (name) state parent ...": the name may hold anything.
+  const std::size_t name_end = line.rfind(')');
+  int parent = 0;
+  if (name_end == std::string::npos || std::sscanf(line.c_str() + name_end + 1, " %*c %d", &parent) != 1)
+    return std::nullopt;
+  return parent;
 }
 
 ProcessHandle::ProcessHandle(ProcessHandle&& other) noexcept

@@ -20,10 +20,21 @@
 
 namespace confd::base {
 
+struct OsUser {
+  uid_t id = 0;
+  gid_t group = 0;
+  friend bool operator==(const OsUser&, const OsUser&) = default;
+};
+// Of this process.
+OsUser own_os_user();
+
 struct Program {
   std::vector<std::string> arguments;    // the first one is the path of the executable
   std::vector<std::string> environment;  // "NAME=value"
   std::string directory = "/";
+  // Whom it runs as, without further groups and without a way to more rights; only root may name another than
+  // itself. Not set: as this process.
+  std::optional<OsUser> user = {};
 };
 
 struct ProgramLimits {
@@ -66,6 +77,9 @@ Result<pid_t> start_detached(const Program& program, const std::string& output_p
 
 // What a program of ours is passed on of our own environment: PATH (a fixed one), HOME, LANG, LC_*, TZ.
 std::vector<std::string> plain_environment();
+
+// The process that waits for `id`; nothing when `id` is gone.
+std::optional<pid_t> parent_of(pid_t id);
 
 // A process that is the one it is taken for, however often its number was given again: signals go to it or
 // to nobody.
