@@ -446,13 +446,17 @@ std::optional<ProcessHandle> ProcessHandle::find(pid_t id, const std::string& ex
   ProcessHandle handle(id, static_cast<int>(::syscall(SYS_pidfd_open, id, 0)));
   if (handle.descriptor_ < 0) return std::nullopt;
   const std::string folder = "/proc/" + std::to_string(id);
-  std::string program = link_target(folder + "/exe");  // empty: gone, a zombie, or somebody else's
+  std::string program = link_target(folder + "/exe");  // empty: gone, a zombie, or hidden
+  const bool is_hidden = program.empty() && errno == EACCES;
   constexpr std::string_view kDeleted = " (deleted)";  // replaced by a newer one since
   if (program.ends_with(kDeleted)) program.resize(program.size() - kDeleted.size());
-  if (program != executable) return std::nullopt;
   std::ifstream file(folder + "/cmdline", std::ios::binary);
   std::vector<std::string> arguments;
   for (std::string each; std::getline(file, each, '\0');) arguments.push_back(each);
+  // In a container root may not look at another user's executable (CAP_SYS_PTRACE): the name it was started
+  // by has to do.
+  if (is_hidden && !arguments.empty()) program = arguments.front();
+  if (program != executable) return std::nullopt;
   if (!is_it(arguments, link_target(folder + "/cwd"))) return std::nullopt;
   return handle;
 }

@@ -149,7 +149,7 @@ TEST_CASE("a server that was killed is found dead and recovers; it is never star
   REQUIRE(site.engine.create(site.spec, limits).ok());
   REQUIRE(site.engine.start(site.spec, {"", {"CREATE TABLE t AS SELECT 42 AS n"}}, limits).ok());
   // Another engine, as after a restart of confd, finds it.
-  PostgresEngine other({"", CONFD_BINARY_DIR "/bin/confd_guard"});
+  PostgresEngine other({"", site.folder / "confd_guard"});
   const auto process = site.engine.look(site.spec).process;
   CHECK(other.look(site.spec).process == process);
   REQUIRE(::kill(*process, SIGKILL) == 0);

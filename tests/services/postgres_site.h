@@ -23,9 +23,11 @@ inline base::OsUser database_owner() {
 
 class PostgresSite {
  public:
-  PostgresSite() : engine({"", CONFD_BINARY_DIR "/bin/confd_guard"}) {
-    // The owner gets through to its own folders.
+  // The owner gets through to its own folders, and to the guard, wherever this was built.
+  PostgresSite() : engine({"", folder / "confd_guard"}) {
     REQUIRE(::chmod(folder.path().c_str(), 0711) == 0);
+    std::filesystem::copy_file(CONFD_BINARY_DIR "/bin/confd_guard", folder / "confd_guard");
+    REQUIRE(::chmod((folder / "confd_guard").c_str(), 0755) == 0);
     for (const char* name : {"segment", "run"}) REQUIRE(::mkdir((folder / name).c_str(), 0711) == 0);
     spec.database = "DB1";
     spec.folder = folder / "segment";
