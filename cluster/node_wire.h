@@ -7,11 +7,14 @@
 //       the end {"result": {"checksum": ..., "about": {...}}}; send: body = the n-th piece -> {"result":
 //       null}, at the end X-Confd-Checksum with an empty body -> {"result": ...}
 //   POST /node-transfer/<id>?end=1    the caller gives up
+// Up to kPiecesAhead pieces behind the one that is due may come, on other connections: they wait for their
+// turn. As many are answered again when asked again.
 //
 // Every request carries X-Confd-Timeout-Ms. An answer of 200 is one of the operation; other statuses are
 // refusals of the callee before anything ran.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 #include "base/result.h"
@@ -25,6 +28,7 @@ inline constexpr std::string_view kTimeoutHeader = "X-Confd-Timeout-Ms";
 inline constexpr std::string_view kTransferHeader = "X-Confd-Transfer";
 // base/content_checksum.h: guards against mistakes of ours; against others TLS does.
 inline constexpr std::string_view kChecksumHeader = "X-Confd-Checksum";
+inline constexpr std::uint64_t kPiecesAhead = 3;
 inline constexpr std::string_view kPieceType = "application/octet-stream";
 
 std::string render_params(const base::Struct& params);

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "cluster/file_stream.h"
 #include "cluster/node_wire.h"
+#include "cluster/piece_window.h"
 #include "exaconf/node_names.h"
 
 namespace confd::cluster {
@@ -23,9 +24,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t kKeptPerNode = 4;
+constexpr std::size_t kKeptPerNode = 16;             // four files at once, with all their pieces
 constexpr auto kKeptFor = std::chrono::seconds(60);  // the other end closes idle connections, too
 constexpr int kTries = 2;
+constexpr std::size_t kWindow = wire::kPiecesAhead;
 constexpr std::chrono::milliseconds kFarewell{1000};  // to tell the other end that a transfer is given up
 
 rpc::HttpRequest post(std::string target, std::string body, std::string_view type) {
@@ -80,7 +82,10 @@ struct PeerLink::State {
   };
   // An answer of 200.
   Result<rpc::HttpResponse> ask(int node, rpc::HttpRequest request, const Rules& rules);
-  Result<base::Value> ask_value(int node, rpc::HttpRequest request, const Rules& rules);
+  Result<base::Value> value_of(int node, const Result<rpc::HttpResponse>& response) const;
+  Result<base::Value> ask_value(int node, rpc::HttpRequest request, const Rules& rules) {
+    return value_of(node, ask(node, std::move(request), rules));
+  }
   Error refusal(int node, const rpc::HttpRequest& request, const rpc::HttpResponse& response) const;
 
   struct Opened {
@@ -89,8 +94,19 @@ struct PeerLink::State {
   };
   Result<Opened> open(int node, std::string_view operation, const base::Struct& params, std::string_view kind,
                       const Transfer& transfer);
-  // Tells the other end, hands `why` through.
-  Error give_up(int node, const Opened& opened, Error why);
+  // A limit of the rate wants one piece after the other.
+  PieceWindow window(int node, const Opened& opened, const Transfer& transfer) {
+    return {transfer.bytes_per_second == 0 ? kWindow : 1,
+            [this, node, rules = opened.rules](rpc::HttpRequest request) {
+              return ask(node, std::move(request), rules);
+            }};
+  }
+  // Nothing more is wanted of it.
+  void end(int node, const Opened& opened);
+  Error give_up(int node, const Opened& opened, Error why) {
+    end(node, opened);
+    return why;
+  }
 };
 
 std::unique_ptr<PeerLink::State::Connection> PeerLink::State::take(int node, const PeerAddress& address,
@@ -176,8 +192,7 @@ Result<rpc::HttpResponse> PeerLink::State::ask(int node, rpc::HttpRequest reques
   }
 }
 
-Result<base::Value> PeerLink::State::ask_value(int node, rpc::HttpRequest request, const Rules& rules) {
-  const auto response = ask(node, std::move(request), rules);
+Result<base::Value> PeerLink::State::value_of(int node, const Result<rpc::HttpResponse>& response) const {
   if (!response) return response.error();
   auto answer = wire::parse_answer(response->body);
   if (!answer && answer.error().code == Code::io_error && !response->body.starts_with("{\"error\""))
@@ -229,10 +244,9 @@ Result<PeerLink::State::Opened> PeerLink::State::open(int node, std::string_view
   return opened;
 }
 
-Error PeerLink::State::give_up(int node, const Opened& opened, Error why) {
+void PeerLink::State::end(int node, const Opened& opened) {
   (void)ask(node, post(opened.path + "?end=1", "", wire::kPieceType), {Clock::now() + kFarewell, false, {}})
       .ok();  // it forgets the transfer by itself, later
-  return why;
 }
 
 Result<base::Struct> PeerLink::fetch(int node, std::string_view operation, const base::Struct& params,
@@ -242,12 +256,16 @@ Result<base::Struct> PeerLink::fetch(int node, std::string_view operation, const
   if (!opened) return opened.error();
   base::ContentChecksum sum;
   Pace pace(transfer.bytes_per_second);
-  for (std::uint64_t number = 0;; ++number) {
-    auto response = state_->ask(
-        node,
-        post(opened->path + "?piece=" + std::to_string(number) + "&size=" + std::to_string(pace.piece()), "",
-             wire::kPieceType),
-        opened->rules);
+  PieceWindow window = state_->window(node, *opened, transfer);
+  std::uint64_t asked = 0;
+  // A file of one piece needs no window.
+  for (bool more = false;; more = true) {
+    do {
+      window.post(
+          post(opened->path + "?piece=" + std::to_string(asked++) + "&size=" + std::to_string(pace.piece()),
+               "", wire::kPieceType));
+    } while (more && !window.full());
+    const auto response = window.take();
     if (!response) return state_->give_up(node, *opened, response.error());
     const auto type = std::find_if(
         response->headers.begin(), response->headers.end(),
@@ -261,6 +279,8 @@ Result<base::Struct> PeerLink::fetch(int node, std::string_view operation, const
     }
     const auto end = wire::parse_answer(response->body);
     if (!end) return end.error();
+    // The other end keeps pieces whose answers may have got lost.
+    if (asked > 2) state_->end(node, *opened);
     const base::Value* expected = end->is_struct() ? end->find("checksum") : nullptr;
     const base::Value* about = end->is_struct() ? end->find("about") : nullptr;
     if (expected == nullptr || !expected->is_string() || about == nullptr || !about->is_struct())
@@ -280,23 +300,33 @@ Result<base::Value> PeerLink::send(int node, std::string_view operation, const b
   if (!opened) return opened.error();
   base::ContentChecksum sum;
   Pace pace(transfer.bytes_per_second);
+  PieceWindow window = state_->window(node, *opened, transfer);
+  const auto oldest_taken = [&]() -> Status {
+    const auto answer = state_->value_of(node, window.take());
+    return answer ? Status() : Status(answer.error());
+  };
   std::uint64_t number = 0;
   for (;;) {
-    const auto content = more();
+    auto content = more();
     if (!content) return state_->give_up(node, *opened, content.error());
     if (content->empty()) break;
+    sum.update(*content);
     for (std::size_t at = 0; at < content->size();) {
-      const std::string piece = content->substr(at, pace.piece());
-      at += piece.size();
-      sum.update(piece);
-      if (Status done = pace.pass(piece.size(), opened->rules.deadline, transfer.stop); !done)
+      const bool whole = at == 0 && content->size() <= pace.piece();
+      std::string piece = whole ? std::move(*content) : content->substr(at, pace.piece());
+      const std::size_t bytes = piece.size();
+      if (Status done = pace.pass(bytes, opened->rules.deadline, transfer.stop); !done)
         return state_->give_up(node, *opened, done.error());
-      const auto taken = state_->ask_value(
-          node, post(opened->path + "?piece=" + std::to_string(number++), piece, wire::kPieceType),
-          opened->rules);
-      if (!taken) return state_->give_up(node, *opened, taken.error());
+      if (window.full())
+        if (Status taken = oldest_taken(); !taken) return state_->give_up(node, *opened, taken.error());
+      window.post(
+          post(opened->path + "?piece=" + std::to_string(number++), std::move(piece), wire::kPieceType));
+      if (whole) break;
+      at += bytes;
     }
   }
+  while (!window.empty())
+    if (Status taken = oldest_taken(); !taken) return state_->give_up(node, *opened, taken.error());
   auto end = post(opened->path + "?piece=" + std::to_string(number), "", wire::kPieceType);
   end.headers.emplace_back(std::string(wire::kChecksumHeader), sum.finish());
   return state_->ask_value(node, std::move(end), opened->rules);

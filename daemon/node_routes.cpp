@@ -153,7 +153,8 @@ void NodeRoutes::on_request(HttpRequest request, std::shared_ptr<void> context, 
 HttpResponse NodeRoutes::answer(const HttpRequest& request, const Arrival& arrival) {
   Result<base::Value> result = Error{Code::internal, ""};
   try {
-    if (is_piece(request)) return transfers_.piece(arrival.node, request, arrival.deadline);
+    if (is_piece(request))
+      return transfers_.piece(arrival.node, request, arrival.deadline, arrival.stop.get_token());
     result = run(request, arrival);
   } catch (const std::exception& error) {
     result = Error{Code::internal,

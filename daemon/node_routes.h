@@ -30,7 +30,7 @@ class NodeRoutes {
   using Time = std::chrono::steady_clock::time_point;
   struct Limits {
     std::size_t calls = 64;           // at once
-    std::size_t calls_per_node = 32;  // of one caller
+    std::size_t calls_per_node = 48;  // of one caller
     std::uint64_t body = 16u << 20;
     NodeTransfers::Limits transfers;
   };

@@ -1,6 +1,7 @@
 #include "daemon/node_transfers.h"
 
 #include <algorithm>
+#include <deque>
 
 #include "base/content_checksum.h"
 #include "base/text.h"
@@ -40,9 +41,9 @@ struct NodeTransfers::Transfer {
   std::unique_ptr<cluster::FileSource> source;
   std::unique_ptr<cluster::FileSink> sink;
   base::ContentChecksum sum;
-  std::int64_t next = 0;
-  HttpResponse last;  // answer to piece next - 1
-  bool over = false;  // `last` was the end
+  std::uint64_t next = 0;         // changed while claimed
+  std::deque<HttpResponse> last;  // answers to the pieces before `next`
+  bool over = false;              // the newest of them was the end
   std::stop_source stop;
 };
 
@@ -103,20 +104,28 @@ Result<base::Value> NodeTransfers::open(int node, Kind kind, const std::string& 
   return error;
 }
 
-Result<NodeTransfers::TransferPtr> NodeTransfers::claim(int node, const std::string& id, Time deadline) {
+// Without `piece`: whatever comes next.
+Result<NodeTransfers::TransferPtr> NodeTransfers::claim(int node, const std::string& id,
+                                                        std::optional<std::uint64_t> piece, Time deadline,
+                                                        const std::stop_token& stop) {
   base::MutexLock lock(mutex_);
   for (;;) {
     const auto found = transfers_.find(id);
     // Another node's transfer is none.
     if (found == transfers_.end() || found->second->node != node)
       return Error{Code::not_found, "there is no such transfer (any more)"};
-    if (!found->second->claimed) {
-      found->second->claimed = true;
+    Transfer& one = *found->second;
+    if (!one.claimed && (!piece || *piece <= one.next || one.over)) {
+      one.claimed = true;
       return found->second;
     }
-    // The same piece, asked for again while the first attempt is still at work.
+    if (!one.claimed && *piece > one.next + cluster::wire::kPiecesAhead)
+      return Error{Code::conflict, "piece " + std::to_string(*piece) + " is out of order, " +
+                                       std::to_string(one.next) + " comes next"};
+    // An earlier piece is at work or not there yet, or the same one, asked for again.
     const Time now = std::chrono::steady_clock::now();
-    if (now >= deadline) return Error{Code::timeout, "the transfer is busy with an earlier piece"};
+    if (now >= deadline) return Error{Code::timeout, "the transfer waits for an earlier piece"};
+    if (stop.stop_requested()) return Error{Code::stopped, "the caller does not wait any more"};
     released_.wait_until(mutex_, std::min(deadline, now + std::chrono::seconds(1)));
   }
 }
@@ -162,9 +171,13 @@ HttpResponse NodeTransfers::next_piece(Transfer& transfer, const HttpRequest& re
   return ended(transfer.sink->finish());
 }
 
-HttpResponse NodeTransfers::piece(int node, const HttpRequest& request, Time deadline) {
+HttpResponse NodeTransfers::piece(int node, const HttpRequest& request, Time deadline, std::stop_token stop) {
   const std::string id(request.path().substr(cluster::wire::kTransferPath.size()));
-  const auto transfer = claim(node, id, deadline);
+  const std::int64_t given = number_in(request, "piece");
+  if (given < 0 && !request.query("end")) return as_json(Error{Code::bad_parameter, "a piece has a number"});
+  const auto number = static_cast<std::uint64_t>(given);
+  const auto transfer =
+      claim(node, id, request.query("end") ? std::nullopt : std::optional(number), deadline, stop);
   if (!transfer) return as_json(transfer.error());
   Transfer& one = **transfer;
   if (request.query("end")) {
@@ -173,17 +186,21 @@ HttpResponse NodeTransfers::piece(int node, const HttpRequest& request, Time dea
     one.sink.reset();
     base::MutexLock lock(mutex_);
     transfers_.erase(id);
+    released_.notify_all();
     return as_json(base::Value());
   }
-  const std::int64_t number = number_in(request, "piece");
   HttpResponse answer;
-  if (number == one.next) {
-    answer = one.last = next_piece(one, request);
-    ++one.next;
-  } else if (number >= 0 && number + 1 == one.next) {
-    answer = one.last;
+  if (number >= one.next) {
+    answer = next_piece(one, request);
+    if (number == one.next) {
+      ++one.next;
+      one.last.push_back(answer);
+      if (one.last.size() > cluster::wire::kPiecesAhead) one.last.pop_front();
+    }
+  } else if (one.next - number <= one.last.size()) {
+    answer = one.last[one.last.size() - (one.next - number)];
   } else {
-    answer = as_json(Error{Code::conflict, "piece " + std::to_string(number) + " is out of order, " +
+    answer = as_json(Error{Code::conflict, "piece " + std::to_string(number) + " was answered long ago, " +
                                                std::to_string(one.next) + " comes next"});
   }
   release(one);

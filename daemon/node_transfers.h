@@ -1,6 +1,6 @@
 // NodeTransfers: files on their way to and from other nodes, on the side that was asked. The asker takes or
 // brings them piece by piece (cluster/node_wire.h), each piece with its number, so that one whose answer got
-// lost can be asked for again.
+// lost can be asked for again, and pieces that overtake each other are put in order.
 //
 // A transfer that nobody asks for any more is forgotten after `idle`, or at the deadline the asker gave; its
 // source or sink is closed then, which drops what came in. Thread-safety: any thread; pieces of one transfer
@@ -10,6 +10,8 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <optional>
+#include <stop_token>
 #include <string>
 
 #include "base/mutex.h"
@@ -23,8 +25,8 @@ class NodeTransfers {
  public:
   using Time = std::chrono::steady_clock::time_point;
   struct Limits {
-    std::size_t in_all = 32;
-    std::size_t per_node = 8;
+    std::size_t in_all = 48;
+    std::size_t per_node = 12;
     std::chrono::milliseconds idle{std::chrono::minutes(5)};
   };
   enum class Kind { fetch, send };
@@ -38,14 +40,17 @@ class NodeTransfers {
                                  const base::Struct& params, Time deadline) EXCLUDES(mutex_);
   // `request`: for /node-transfer/<id>, of the node that opened it. REQUIRES: a thread that may wait for
   // files.
-  rpc::HttpResponse piece(int node, const rpc::HttpRequest& request, Time deadline) EXCLUDES(mutex_);
+  // The piece waits while earlier ones are not there; `stop`: the caller is gone.
+  rpc::HttpResponse piece(int node, const rpc::HttpRequest& request, Time deadline, std::stop_token stop = {})
+      EXCLUDES(mutex_);
   void forget_idle(Time now) EXCLUDES(mutex_);
   std::size_t open_count() const EXCLUDES(mutex_);
 
  private:
   struct Transfer;
   using TransferPtr = std::shared_ptr<Transfer>;
-  base::Result<TransferPtr> claim(int node, const std::string& id, Time deadline) EXCLUDES(mutex_);
+  base::Result<TransferPtr> claim(int node, const std::string& id, std::optional<std::uint64_t> piece,
+                                  Time deadline, const std::stop_token& stop) EXCLUDES(mutex_);
   void release(Transfer& transfer) EXCLUDES(mutex_);
   rpc::HttpResponse next_piece(Transfer& transfer, const rpc::HttpRequest& request);
 

@@ -120,6 +120,11 @@ bool ResponseParser::done() const {
 bool ResponseParser::header_done() const {
   return impl_->parser->is_header_done();
 }
+std::optional<std::uint64_t> ResponseParser::content_length() const {
+  const auto length = impl_->parser->content_length();
+  if (!length) return std::nullopt;
+  return *length;
+}
 bool ResponseParser::ended_by_sink() const {
   return impl_->parser->ended_by_sink();
 }

@@ -4,8 +4,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -28,6 +30,7 @@ class ResponseParser {
 
   bool done() const;         // the answer is whole
   bool header_done() const;  // status and headers are known
+  std::optional<std::uint64_t> content_length() const;
   bool ended_by_sink() const;
   const std::string& fault() const;  // why this is no HTTP; empty: nothing wrong
   const HttpResponse& response() const;

@@ -126,6 +126,9 @@ bool Exchange::take(std::string_view bytes) {
     too_long_ = true;
     return false;
   }
+  if (body_.empty())
+    if (const auto length = parser_.content_length())
+      body_.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(*length, answer_limit_)));
   body_.append(bytes);
   return true;
 }
@@ -194,8 +197,11 @@ base::Status Exchange::receive(bool only_what_is_there) {
     if (io == TlsConnection::Io::done) {
       heard_ = true;
       last_byte_ = Clock::now();
-      input_.append(buffer, count);
-      input_.erase(0, parser_.put(input_));
+      // Rarely is something left over from before: then it goes the long way.
+      if (!input_.empty()) input_.append(buffer, count);
+      const std::string_view fresh = input_.empty() ? std::string_view(buffer, count) : input_;
+      std::string rest(fresh.substr(parser_.put(fresh)));
+      input_.swap(rest);
       if (too_long_) {
         return Error{Code::io_error, authority_ + ": the answer to " + order_.request.method + " " +
                                          order_.request.target + " is longer than " +

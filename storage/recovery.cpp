@@ -20,8 +20,7 @@ using base::Struct;
 namespace {
 
 constexpr std::chrono::seconds kRound{2};
-constexpr std::chrono::minutes kTell{5};
-constexpr std::chrono::hours kLongest{24}, kCalibrationLife{1};
+constexpr std::chrono::hours kCalibrationLife{1};
 constexpr std::uint64_t kMiBytes = 1 << 20;
 // Less is copied before it is known how fast.
 constexpr std::uint64_t kWorthMeasuring = 256 * kMiBytes;
@@ -254,7 +253,10 @@ void Recovery::round(std::stop_token stop) {
     if (!text.empty() && services_.log != nullptr && done.error().code != Code::stopped)
       services_.log->warn(segment_text(segment.id) + " is not in sync with its copies yet: " + text);
   }
-  if (left().empty()) since_.reset();
+  if (left().empty()) {
+    MutexLock lock(pace_mutex_);
+    since_.reset();
+  }
   MutexLock lock(mutex_);
   std::erase_if(left_, [&](const auto& known) { return !here.contains(known.first); });
   std::erase_if(said_, [&](const auto& known) { return !here.contains(known.first); });
@@ -379,114 +381,6 @@ Result<Recovery::Plan> Recovery::compare(const ArchiveCopies::Copy& mine, std::v
   judge_copies(copies);
   plan.copies = std::move(copies);
   return plan;
-}
-
-// Removals first: one of their names may be a folder's now.
-Status Recovery::copy(const ArchiveCopies::Copy& mine, Plan& plan, std::stop_token stop) {
-  std::optional<Error> failed;
-  for (const bool removals : {true, false}) {
-    for (auto at = plan.wanted.begin(); at != plan.wanted.end();) {
-      const auto& [path, wanted] = *at;
-      if (wanted.entry.removed() != removals) {
-        ++at;
-        continue;
-      }
-      Status done;
-      if (removals)
-        done = mine.files->remove(path, wanted.entry.version, {}, stop);
-      else if (done = mine.files->adopt(path, wanted.entry, stop);
-               !done && done.error().code == Code::conflict)
-        done = pull(mine, path, wanted, stop);
-      if (!done && (done.error().code == Code::stopped || done.error().code == Code::wrong_state))
-        return done;
-      if (!done) {
-        failed = done.error();
-        ++at;
-        continue;
-      }
-      at = plan.wanted.erase(at);
-      note_left(mine.place.id, plan.left());
-    }
-  }
-  return failed ? Status(*failed) : Status();
-}
-
-Status Recovery::pull(const ArchiveCopies::Copy& mine, const std::string& path, const Wanted& wanted,
-                      std::stop_token stop) {
-  Status done;
-  for (const CopyPlace& source : wanted.sources) {
-    if (Status may = may_copy(mine.place.id.vid); !may) return may;
-    const auto room = [&](std::uint64_t bytes) {
-      return copies_.storage().has_room(mine.place.id, bytes, stop);
-    };
-    const auto sink = mine.files->stage(path, room, stop);
-    if (!sink) return sink.error();
-    Struct params = copy_params(source.id);
-    params.set("path", path);
-    params.set("offset", 0);
-    params.set("version", static_cast<std::int64_t>(wanted.entry.version));
-    ArchiveLink::Transfer rules;
-    rules.timeout = kLongest;
-    rules.stop = stop;
-    Status refused;
-    const auto got = link_.fetch(
-        source.node, "archive.get", params,
-        [&](std::string_view piece) {
-          refused = pass(piece.size(), mine.place.id, stop);
-          if (refused) refused = (*sink)->write(piece);
-          return refused;
-        },
-        rules);
-    if (!refused) return refused;
-    if (!got) {
-      done = got.error();
-      continue;
-    }
-    const auto staged = (*sink)->finish();
-    if (!staged) return staged.error();
-    if (staged->find("checksum")->as_string() != wanted.entry.checksum) {
-      done = Error{Code::io_error,
-                   "'" + path + "' came from node " + std::to_string(source.node) + " with a wrong checksum"};
-      continue;
-    }
-    return mine.files->commit(path, staged->find("stage")->as_string(), wanted.entry.version, {}, stop);
-  }
-  return done;
-}
-
-Status Recovery::pass(std::uint64_t bytes, const SegmentId& id, const std::stop_token& stop) {
-  if (Status may = may_copy(id.vid); !may) return may;
-  const auto now = services_.clock.steady_now();
-  if (!since_) {
-    since_ = now;
-    passed_ = 0;
-  }
-  passed_ += bytes;
-  std::uint64_t rate = recovery_limits(*services_.config(), link_.own_node()).bytes_per_second;
-  if (rate == 0) rate = automatic_limit();
-  if (rate > 0) {
-    const std::chrono::duration<double> takes(static_cast<double>(bytes) / static_cast<double>(rate));
-    due_ = std::max(due_, now) + std::chrono::duration_cast<base::SteadyTime::duration>(takes);
-    services_.wait(due_, stop);
-  }
-  tell();
-  if (stop.stop_requested()) return Error{Code::stopped, "the recovery was stopped"};
-  return {};
-}
-
-void Recovery::tell() {
-  const auto now = services_.clock.steady_now();
-  if ((told_ && now - *told_ < kTell) || services_.log == nullptr) return;
-  const double seconds = std::chrono::duration<double>(now - *since_).count();
-  if (seconds <= 0) return;
-  std::uint64_t bytes = 0;
-  for (const auto& [id, left] : left()) bytes += left.bytes;
-  const auto config = services_.config();
-  const auto node = config->nodes().find(link_.own_node());
-  services_.log->info(recovery_line(
-      node != config->nodes().end() ? node->second.name : "n" + std::to_string(link_.own_node()), bytes,
-      static_cast<double>(passed_) / seconds));
-  told_ = now;
 }
 
 }  // namespace confd::storage

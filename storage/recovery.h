@@ -81,11 +81,13 @@ class Recovery {
   base::Status recover(const LocalSegment& segment, std::stop_token stop);
   base::Result<Plan> compare(const ArchiveCopies::Copy& mine, std::vector<PeerCopy> copies,
                              const std::stop_token& stop);
-  base::Status copy(const ArchiveCopies::Copy& mine, Plan& plan, std::stop_token stop);
+  base::Status copy(const ArchiveCopies::Copy& mine, const Plan& plan, std::stop_token stop);
   base::Status pull(const ArchiveCopies::Copy& mine, const std::string& path, const Wanted& wanted,
                     std::stop_token stop);
   base::Status pass(std::uint64_t bytes, const SegmentId& id, const std::stop_token& stop);
   base::Status may_copy(std::uint64_t vid) const;
+  std::uint64_t rate() const;  // bytes per second; 0: no limit
+  std::size_t at_once() const;
   std::vector<LocalSegment> in_order() const;
   base::Result<std::string> calibration_folder(const std::stop_token& stop);
   void calibrate_when_due(const std::stop_token& stop);
@@ -95,12 +97,13 @@ class Recovery {
   ArchiveLink& link_;
   ArchiveCopies& copies_;
   const Services services_;
-  base::SteadyTime due_;                   // when the next bytes may come
-  std::optional<base::SteadyTime> since_;  // of the copying under way
-  std::uint64_t passed_ = 0;               // since then
-  std::optional<base::SteadyTime> told_;
   // What was agreed at the beginning of the round, as far as it could be asked.
   std::map<std::string, cluster::SyncRecord::Marks> marks_;
+  base::Mutex pace_mutex_;
+  base::SteadyTime due_ GUARDED_BY(pace_mutex_);                   // when the next bytes may come
+  std::optional<base::SteadyTime> since_ GUARDED_BY(pace_mutex_);  // of the copying under way
+  std::uint64_t passed_ GUARDED_BY(pace_mutex_) = 0;               // since then
+  std::optional<base::SteadyTime> told_ GUARDED_BY(pace_mutex_);
   mutable base::Mutex mutex_;
   std::map<SegmentId, Left> left_ GUARDED_BY(mutex_);
   std::set<std::uint64_t> stopped_ GUARDED_BY(mutex_);

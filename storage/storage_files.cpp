@@ -70,7 +70,8 @@ class AlignedBuffer {
 
 class SystemDeviceFile : public DeviceFile {
  public:
-  SystemDeviceFile(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
+  SystemDeviceFile(int fd, bool direct, std::string path)
+      : fd_(fd), direct_(direct), path_(std::move(path)) {}
 
   Result<std::uint64_t> size() override {
     struct stat st {};
@@ -82,15 +83,13 @@ class SystemDeviceFile : public DeviceFile {
   }
 
   Result<std::string> read_at(std::uint64_t offset, std::size_t bytes) override {
-    AlignedBuffer buffer(bytes);
-    for (std::size_t done = 0; done < bytes;) {
-      const ssize_t n =
-          ::pread(fd_.get(), buffer.get() + done, bytes - done, static_cast<off_t>(offset + done));
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return os_error("cannot read", path_);
-      if (n == 0) return Error{Code::io_error, "cannot read " + path_ + ": it ends too early"};
-      done += static_cast<std::size_t>(n);
+    if (!direct_) {
+      std::string content(bytes, '\0');
+      if (Status done = read_into(content.data(), offset, bytes); !done) return done.error();
+      return content;
     }
+    AlignedBuffer buffer(bytes);
+    if (Status done = read_into(buffer.get(), offset, bytes); !done) return done.error();
     return std::string(buffer.get(), bytes);
   }
 
@@ -113,7 +112,19 @@ class SystemDeviceFile : public DeviceFile {
   }
 
  private:
+  Status read_into(char* to, std::uint64_t offset, std::size_t bytes) {
+    for (std::size_t done = 0; done < bytes;) {
+      const ssize_t n = ::pread(fd_.get(), to + done, bytes - done, static_cast<off_t>(offset + done));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return os_error("cannot read", path_);
+      if (n == 0) return Error{Code::io_error, "cannot read " + path_ + ": it ends too early"};
+      done += static_cast<std::size_t>(n);
+    }
+    return {};
+  }
+
   Descriptor fd_;
+  const bool direct_;
   const std::string path_;
 };
 
@@ -200,7 +211,7 @@ class SystemStorageFiles : public StorageFiles {
     int fd = ::open(path.c_str(), flags | (mode.direct ? O_DIRECT : 0));
     if (fd < 0 && errno == EINVAL && mode.direct) fd = ::open(path.c_str(), flags);
     if (fd < 0) return os_error("cannot open the device", path);
-    return std::unique_ptr<DeviceFile>(std::make_unique<SystemDeviceFile>(fd, path));
+    return std::unique_ptr<DeviceFile>(std::make_unique<SystemDeviceFile>(fd, mode.direct, path));
   }
 
   Result<FileIdentity> identity(const std::string& path) override {

@@ -1,5 +1,6 @@
 #include "cluster/peer_link.h"
 
+#include <atomic>
 #include <thread>
 
 #include "base/content_checksum.h"
@@ -481,7 +482,7 @@ TEST_CASE("A file with a wrong checksum is refused by who receives it") {
   const std::string path = "/node-transfer/" + id->as_string();
   CHECK(post(path + "?piece=0", "abc", {}).ok());
   CHECK(post(path + "?piece=0", "abc", {}).ok());  // the answer got lost, say
-  CHECK(post(path + "?piece=2", "abc", {}).error().code == Code::conflict);
+  CHECK(post(path + "?piece=9", "abc", {}).error().code == Code::conflict);
   const auto end = post(path + "?piece=1", "", {{"X-Confd-Checksum", std::string(32, '0')}});
   REQUIRE_FALSE(end.ok());
   CHECK(end.error().code == Code::io_error);
@@ -497,6 +498,71 @@ TEST_CASE("A file with a wrong checksum is refused by who receives it") {
   CHECK(post(other + "?piece=0", "abc", {}).ok());
   CHECK(post(other + "?piece=1", "", {{"X-Confd-Checksum", sum.finish()}}).ok());
   CHECK(shelf.whole == "abc");
+}
+
+TEST_CASE("Pieces that overtake each other are put in order, and answered again when asked again") {
+  Shelf shelf;
+  NodeControl control(12);
+  add_shelf(control, shelf);
+  add_book(control, "abcdef");
+  daemon::NodeTransfers transfers({}, control, base::system_random());
+  const auto deadline = Clock::now() + test::kDeadline;
+  const auto open = [&](daemon::NodeTransfers::Kind kind, const std::string& name) {
+    return transfers.open(11, kind, name, {}, deadline)->as_string();
+  };
+  const auto ask = [&](const std::string& id, int number, const std::string& rest, const std::string& body,
+                       std::stop_token stop = {}) {
+    rpc::HttpRequest request;
+    request.target = "/node-transfer/" + id + "?piece=" + std::to_string(number) + rest;
+    request.body = body;
+    return transfers.piece(11, request, deadline, stop).body;
+  };
+  SECTION("sent") {
+    const std::string id = open(daemon::NodeTransfers::Kind::send, "shelf.put");
+    std::vector<std::thread> early;
+    std::atomic<int> refused = 0;
+    for (const int number : {3, 2, 1})
+      early.emplace_back([&, number] {
+        const std::string answer = ask(id, number, "", std::string(1, static_cast<char>('a' + number)));
+        if (!wire::parse_answer(answer)) ++refused;
+      });
+    CHECK(wire::parse_answer(ask(id, 0, "", "a")).ok());
+    for (std::thread& one : early) one.join();
+    CHECK(refused == 0);
+    CHECK(wire::parse_answer(ask(id, 1, "", "b")).ok());  // again
+    CHECK(wire::parse_answer(ask(id, 0, "", "a")).error().code == Code::conflict);
+    base::ContentChecksum sum;
+    sum.update("abcd");
+    rpc::HttpRequest end;
+    end.target = "/node-transfer/" + id + "?piece=4";
+    end.headers = {{std::string(wire::kChecksumHeader), sum.finish()}};
+    CHECK(wire::parse_answer(transfers.piece(11, end, deadline).body).ok());
+    CHECK(shelf.whole == "abcd");
+  }
+  SECTION("fetched") {
+    const std::string id = open(daemon::NodeTransfers::Kind::fetch, "book.get");
+    std::string second;
+    std::thread early([&] { second = ask(id, 1, "&size=2", ""); });
+    CHECK(ask(id, 0, "&size=2", "") == "ab");
+    early.join();
+    CHECK(second == "cd");
+    CHECK(ask(id, 0, "&size=2", "") == "ab");  // again
+    CHECK(ask(id, 2, "&size=2", "") == "ef");
+    CHECK(ask(id, 3, "&size=2", "").find("checksum") != std::string::npos);
+    CHECK(wire::parse_answer(ask(id, 4, "&size=2", "")).error().code == Code::wrong_state);
+  }
+  SECTION("waiting ends with the caller, and with the transfer") {
+    const std::string id = open(daemon::NodeTransfers::Kind::send, "shelf.put");
+    std::stop_source gone;
+    gone.request_stop();
+    CHECK(wire::parse_answer(ask(id, 2, "", "c", gone.get_token())).error().code == Code::stopped);
+    std::string late;
+    std::thread waiting([&] { late = ask(id, 2, "", "c"); });
+    CHECK(wire::parse_answer(ask(id, 0, "&end=1", "")).ok());
+    waiting.join();
+    CHECK(wire::parse_answer(late).error().code == Code::not_found);
+    CHECK(shelf.dropped == 1);
+  }
 }
 
 TEST_CASE("A transfer keeps to its rate") {
